@@ -1,0 +1,101 @@
+"""What travels between a session, the engine and the worker. Plain data: no behaviour, no clock."""
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soul.timebase import Instant
+
+StreamId: TypeAlias = str
+Samples: TypeAlias = NDArray[np.float32]
+Pictures: TypeAlias = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkFormat:
+    """How much sound one chunk needs and how many pictures it gives; read from a model's config.
+
+    Chunk n shows samples [n·chunk, (n+1)·chunk) of the media clock. To compute it the model hears
+    [n·chunk − past, (n+1)·chunk + lookahead); sound before sample 0 is silence.
+    """
+
+    chunk_samples: int
+    past_samples: int
+    lookahead_samples: int
+    frames_per_chunk: int
+    image_size: int  # pixels, square
+
+    @property
+    def window_samples(self) -> int:
+        return self.past_samples + self.chunk_samples + self.lookahead_samples
+
+
+@dataclass(frozen=True, slots=True)
+class Pcm:
+    """Sound on the media clock: `samples` [n] float32 in [-1, 1] at 16 kHz from sample `start`."""
+
+    start: int
+    samples: Samples
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.samples)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One chunk to compute. `pcm` [window_samples] is all the sound that it may hear."""
+
+    stream: StreamId
+    chunk: int
+    pcm: Samples
+    steps: int  # denoising passes; fewer when degraded
+    deadline: Instant  # after this the pictures are too late to be shown
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimes:
+    """Measured seconds of each stage of one chunk, by the worker's clock."""
+
+    listen: float = 0.0
+    denoise: float = 0.0
+    decode: float = 0.0
+    commit: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.listen + self.denoise + self.decode + self.commit
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """What the worker gives back: `pictures` [frames, height, width, 3] RGB."""
+
+    stream: StreamId
+    chunk: int
+    pictures: Pictures
+    times: StageTimes = field(default_factory=StageTimes)
+
+
+@dataclass(frozen=True, slots=True)
+class FramesReady:
+    """Pictures to show from media sample `start` on; `origin` says who made them."""
+
+    chunk: int
+    start: int
+    pictures: Pictures
+    origin: Literal["model", "repeat"]
+    times: StageTimes
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSkipped:
+    """Chunk `chunk` is never computed; the last picture stands in. `reason` is one sentence."""
+
+    chunk: int
+    reason: str
+
+
+Event: TypeAlias = FramesReady | ChunkSkipped
