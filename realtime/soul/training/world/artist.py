@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 
 from soul.training.motion import neutral
 from soul.training.world.clothes import paint_clothes, paint_earrings, paint_glasses
-from soul.training.world.hair import paint_back_hair, paint_front_hair, paint_moustache
+from soul.training.world.hair import (
+    paint_back_hair,
+    paint_front_hair,
+    paint_moustache,
+    paint_under_cloth,
+)
 from soul.training.world.head import paint_beard_hair, paint_ears, paint_face, paint_neck
 from soul.training.world.identity import CENTRE, Identity
 from soul.training.world.live import Live, lips_of
@@ -138,6 +143,7 @@ def _paint_back(brush: Brush, who: Identity) -> None:
     paint_clothes(brush, who)
     paint_ears(brush, who)
     paint_earrings(brush, who)
+    paint_under_cloth(brush, who)
     paint_face(brush, who)
     paint_beard_hair(brush, who)
 

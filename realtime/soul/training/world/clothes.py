@@ -50,9 +50,8 @@ def paint_clothes(brush: Brush, who: Identity) -> None:
 
 def _paint_folds(brush: Brush, cloth: Rgb, side: float) -> None:
     for s in (-1, 1):
-        for k in range(3):
-            fold = curve([(CENTRE + s * (58 + 16 * k), 234 + 5 * k), (CENTRE + s * (50 + 15 * k), 248), (CENTRE + s * (54 + 12 * k), 266)])
-            brush.fill(taper(fold, 7.0 - k, 0.1), cool(cloth, 0.9), 0.3, 2.2)
+        fold = curve([(CENTRE + s * 84, 240), (CENTRE + s * 74, 252), (CENTRE + s * 72, 268)])
+        brush.fill(taper(fold, 9.0, 0.1), cool(cloth, 0.9), 0.3, 3.0)
     brush.glow(CENTRE + 66 * side, 240, 40, 12, light(cloth, 0.5), 0.35)
 
 

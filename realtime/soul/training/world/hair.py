@@ -94,9 +94,10 @@ def _line(who: Identity, forehead: float, part: float, end: float, tuck: float =
     face = who.face
     return [
         (part, forehead),
-        (part * 0.4 + 24.0, forehead + 4.0),
-        (face.temple - 14.0, forehead + 17.0),
-        (face.cheek - tuck - 3.0, forehead + 36.0),
+        (part * 0.4 + 15.0, forehead + 6.0),
+        (32.0, forehead + 19.0),
+        (face.temple - 15.0, forehead + 37.0),
+        (face.cheek - tuck - 4.0, forehead + 58.0),
         (face.cheek - tuck + 1.0, end),
     ]
 
@@ -215,8 +216,8 @@ def _crop(brush: Brush, who: Identity, rise: float, side: float, forehead: float
     for _ in range(220):
         k, depth = int(rng.integers(0, 80)), rng.uniform(0.0, 1.0)
         root = i[k] * (1 - depth) + o[k] * depth
-        up = (o[k] - i[k]) * 0.4 + np.asarray((lean * 5.0, 0.0), np.float32)
-        tip = root + up * (1.0 - 0.55 * depth) + rng.normal(0, 1.0, 2)
+        up = (o[k] - i[k]) * 0.3 + np.asarray((lean * 5.0, 0.0), np.float32)
+        tip = root + up * (1.0 - 0.8 * depth) + rng.normal(0, 0.6, 2)
         mid = 0.5 * (root + tip) + np.asarray((lean * 1.5, -1.0))
         strand = np.stack((root, mid, tip)).astype(np.float32)
         tint = light(color, float(rng.uniform(0.08, 0.36))) if rng.random() < 0.45 else cool(color, float(rng.uniform(0.3, 1.0)))
@@ -246,11 +247,19 @@ def _balding(brush: Brush, who: Identity) -> None:
     brush.glow(CENTRE + 20 * who.scene.light, face.crown + 13, 26, 12, light(who.skin, 0.8), 0.5)
 
 
+def _hijab_edges(who: Identity) -> tuple[Pairs, Pairs]:
+    """The cloth's outer edge and its opening around the face, right half."""
+    face = who.face
+    c = face.cheek
+    outer = ((0.0, face.crown - 13), (30.0, face.crown - 8), (56.0, 58.0), (c + 12, 104.0), (c + 12, 150.0), (c + 6, 192.0), (c + 14, 232.0), (70.0, 262.0), (0.0, 272.0))
+    inner = ((0.0, 58.0), (26.0, 62.0), (46.0, 80.0), (c - 6, 112.0), (c - 6.5, 140.0), (face.jaw - 1, face.jaw_y + 4), (face.chin + 14, face.chin_y - 6), (0.0, face.chin_y - 2))
+    return outer, inner
+
+
 def _hijab(brush: Brush, who: Identity) -> None:
     """A head cloth framing the face and wrapped below the chin."""
     face, cloth, side = who.face, who.scene.accent, who.scene.light
-    outer = [(0.0, face.crown - 13), (30.0, face.crown - 8), (56.0, 58.0), (face.cheek + 12, 104.0), (face.cheek + 12, 150.0), (face.cheek + 6, 192.0), (face.cheek + 14, 232.0), (70.0, 262.0), (0.0, 272.0)]
-    inner = [(0.0, 58.0), (26.0, 62.0), (46.0, 80.0), (face.cheek - 6, 112.0), (face.cheek - 6.5, 140.0), (face.jaw - 1, face.jaw_y + 4), (face.chin + 14, face.chin_y - 6), (0.0, face.chin_y - 2)]
+    outer, inner = _hijab_edges(who)
     o = [_guide(outer, s) for s in (-1.0, 1.0)]
     i = [_guide(inner, s) for s in (-1.0, 1.0)]
     ring_o, ring_i = np.concatenate((o[0][::-1], o[1])), np.concatenate((i[0][::-1], i[1]))
@@ -305,7 +314,7 @@ def _front_long(brush: Brush, who: Identity, wave: Wave) -> None:
     end = _long_end(who)
     face, v = who.face, who.hair.volume
     outer = [*_cap(who, 10.0, 13.0, 140.0), (face.cheek + 13 * v, 185.0), (face.cheek + 16 * v, end)]
-    inner = [*_line(who, 56.0, 0.0, 138.0), (face.cheek - 3.0, 170.0), (face.cheek - 12.0, 205.0), (face.cheek - 10.0, end + 4.0)]
+    inner = [*_line(who, 49.0, 4.0 * who.hair.part, 140.0), (face.cheek - 3.0, 170.0), (face.cheek - 12.0, 205.0), (face.cheek - 10.0, end + 4.0)]
     _two_sides(brush, who, outer, inner, wave)
 
 
@@ -313,7 +322,7 @@ def _front_bob(brush: Brush, who: Identity) -> None:
     face, v = who.face, who.hair.volume
     end = 172.0 + 22.0 * who.hair.length
     outer = [*_cap(who, 10.0, 13.0, 140.0), (face.cheek + 14 * v, 162.0), (face.cheek + 5 * v, end)]
-    inner = [*_line(who, 57.0, 8.0 * who.hair.part, 138.0), (face.cheek - 5.0, 160.0), (face.cheek - 14.0, end + 2.0)]
+    inner = [*_line(who, 50.0, 8.0 * who.hair.part, 140.0), (face.cheek - 5.0, 160.0), (face.cheek - 14.0, end + 2.0)]
     _two_sides(brush, who, outer, inner)
 
 
@@ -354,6 +363,16 @@ def _braid(brush: Brush, who: Identity) -> None:
                 a = (x + flip * (8 - 2 * j), y - 3 + j)
                 strand = curve([a, (x + flip * (4 - j), y + 3), (x - flip * 1, y + 8 + (k % 2))])
                 brush.fill(taper(strand, 1.3), light(color, 0.4) if j == 1 else cool(color, 0.9), 0.4)
+
+
+def paint_under_cloth(brush: Brush, who: Identity) -> None:
+    """The inside of a head cloth, over neck and ears, so that nothing shows between it and the face."""
+    if who.hair.style != "hijab":
+        return
+    outer, _ = _hijab_edges(who)
+    sides = [_guide(outer, s) for s in (-1.0, 1.0)]
+    inside = np.concatenate((sides[0], sides[1][::-1]))
+    brush.fill(inside, cool(who.scene.accent, 0.8))
 
 
 def paint_back_hair(brush: Brush, who: Identity) -> None:

@@ -179,8 +179,8 @@ class Identity:
 
 def draw_identity(rng: np.random.Generator) -> Identity:
     """Draw one person; everything depends on `rng` only."""
-    feminine = float(np.clip(rng.beta(0.55, 0.55), 0.0, 1.0))
-    age = float(18.0 + 60.0 * rng.beta(1.1, 2.0))
+    feminine = float(np.clip(rng.beta(0.3, 0.3), 0.0, 1.0))
+    age = float(18.0 + 60.0 * rng.beta(1.0, 2.5))
     tone = int(rng.integers(len(SKINS.split())))
     skin = _skin(rng, tone)
     hair = _hair(rng, feminine, age, tone)
@@ -221,7 +221,7 @@ def _between(rng: np.random.Generator, low: float, high: float) -> float:
 
 def _skin(rng: np.random.Generator, tone: int) -> Rgb:
     base = rgb(SKINS.split()[tone])
-    other = rgb(SKINS.split()[min(tone + 1, 11)])
+    other = rgb(SKINS.split()[tone + 1 if tone < 11 else tone])
     return mix(base, other, _between(rng, 0.0, 0.5))
 
 
@@ -260,15 +260,15 @@ def _eyes(rng: np.random.Generator, feminine: float, tone: int) -> Eyes:
         iris=rgb(codes[pool[int(rng.integers(len(pool)))]]),
         iris_radius=_between(rng, 7.4, 8.6),
         shade=rgb(shades[int(rng.integers(len(shades)))]),
-        shade_strength=_between(rng, 0.1, 0.55) if feminine > 0.6 else 0.0,
+        shade_strength=_between(rng, 0.06, 0.26) if feminine > 0.6 else 0.0,
     )
 
 
 def _brows(rng: np.random.Generator, feminine: float, hair: Rgb, age: float) -> Brows:
     return Brows(
         thick=_between(rng, 5.0, 7.4) - 2.0 * feminine,
-        arch=_between(rng, 1.5, 4.5) + 1.5 * feminine,
-        slope=_between(rng, -1.0, 2.5),
+        arch=_between(rng, 0.6, 2.4) + 1.2 * feminine,
+        slope=_between(rng, -0.5, 2.0),
         rise=_between(rng, 18.5, 22.0),
         color=mix(hair, rgb("2a1a14"), 0.5 if age < 62 else 0.3),
     )
@@ -285,7 +285,7 @@ def _mouth(rng: np.random.Generator, feminine: float, skin: Rgb) -> Mouth:
         upper=6.6 * full,
         lower=9.0 * full,
         bow=_between(rng, 0.8, 2.4),
-        curve=_between(rng, -1.0, 2.2),
+        curve=_between(rng, 2.2, 4.6),
         color=mix(bare, paint, made_up if rng.random() < 0.6 else 0.1),
     )
 

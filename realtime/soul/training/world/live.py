@@ -35,7 +35,7 @@ def lips_of(who: Identity, row: Row) -> Lips:
     opened, press = value(row, "mouth_open"), value(row, "lips_press")
     x = CENTRE + mouth.half * _T
     a = np.abs(_T)
-    seam = who.face.mouth_y + mouth.curve * (0.5 - a**2) + 1.3 * np.exp(-((_T / 0.16) ** 2)) - 0.8 * np.exp(-(((a - 0.3) / 0.2) ** 2))
+    seam = who.face.mouth_y + mouth.curve * (0.5 - a**2) + 0.9 * np.exp(-((_T / 0.16) ** 2)) - 0.5 * np.exp(-(((a - 0.3) / 0.2) ** 2))
     gap = GAP * opened * np.clip(1.0 - a**2.3, 0.0, 1.0) ** 0.75
     thin = 1.0 - 0.5 * press - 0.12 * opened
     cupid = mouth.bow * np.exp(-((_T / 0.17) ** 2))
@@ -118,8 +118,12 @@ class Live:
             return
         count = 5
         top = upper[count:-count]
-        drop = 8.5 * teeth * (1.0 - 0.45 * np.abs(np.linspace(-1.0, 1.0, len(top))) ** 2)
-        edge = top + np.stack((np.zeros_like(drop), drop), 1).astype(np.float32)
+        # the biting edge is an arc of its own: it does not follow the cupid's bow
+        bend = np.linspace(-1.0, 1.0, len(top), dtype=np.float32) ** 2
+        mid = len(top) // 2
+        ends = 0.5 * float(top[0, 1] + top[-1, 1])
+        sag = float(top[mid, 1]) + 8.0 * teeth + bend * (0.6 * (ends - float(top[mid, 1])) - 2.5 * teeth)
+        edge = np.stack((top[:, 0], sag), 1).astype(np.float32)
         shape = np.concatenate((top - np.float32(1.0), edge[::-1]))
         brush.fill(shape, rgb("f6efe6"), 0.97, 0.5)
         brush.glow(x - half * 0.62, float(top[0, 1]) + 4, 9, 9, rgb("4a1518"), 0.5)
@@ -201,7 +205,7 @@ class Live:
         y = face.eye_y - brows.rise
         lift = -5.0 * raised if raised > 0 else -3.6 * raised
         inner = lift + (1.2 * max(-raised, 0.0))
-        raw = [(9.5, y + 3.0 + inner), (18.0, y + 0.8 + inner), (30.0, y - brows.arch + lift), (40.0, y - brows.arch * 0.7 + lift), (51.0, y + 3.8 + brows.slope + lift)]
+        raw = [(10.0, y + 0.9 + inner), (18.0, y - 0.4 + inner), (30.0, y - brows.arch + lift), (40.0, y - brows.arch * 0.75 + lift), (51.0, y + 3.6 + brows.slope + lift)]
         scale = face.eye_x / 30.0
         spine = curve([(CENTRE + s * px * scale, py) for px, py in raw], steps=5)
         (mapped,) = self._mapped(row, [spine])
