@@ -163,7 +163,9 @@ def regions(identity: Identity, row: Row, size: int) -> Regions:
     boxes = [_box(mouth, 7.0, size)]
     for side in (1.0, -1.0):
         x = CENTRE + side * face.eye_x
-        corners = [(x + u * eyes.half, face.eye_y + v * eyes.height) for u in (-1, 1) for v in (-0.7, 0.6)]
+        corners = [
+            (x + u * eyes.half, face.eye_y + v * eyes.height) for u in (-1, 1) for v in (-0.7, 0.6)
+        ]
         boxes.append(_box(rig.map(np.asarray(corners, np.float32), row), 5.0, size))
     return Regions(*boxes)
 
