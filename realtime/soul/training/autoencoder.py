@@ -170,7 +170,7 @@ def train_painter(
         found["total"].backward()
         nn.utils.clip_grad_norm_(learned, 1.0)
         optimizer.step()
-        progress.add(**{name: float(value) for name, value in found.items()})
+        progress.add(**{name: value.item() for name, value in found.items()})
         if (step + 1) % config.save_every == 0:
             checkpoint.save()
             show(painter, bank, folder / "samples.png")
