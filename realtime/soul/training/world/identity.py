@@ -252,13 +252,13 @@ def _eyes(rng: np.random.Generator, feminine: float, tone: int) -> Eyes:
     shades = ("b0687a", "8a5a78", "a8744f", "6a5a7c", "4f6f78")
     return Eyes(
         half=_between(rng, 15.8, 18.2),
-        height=_between(rng, 12.5, 16.5) + 1.2 * feminine,
+        height=_between(rng, 12.5, 15.5) + 1.2 * feminine,
         tilt=_between(rng, -1.6, 2.6),
         round=_between(rng, 0.0, 1.0),
         crease=_between(rng, 0.15, 1.0),
         lashes=float(np.clip(feminine + rng.normal(0.0, 0.12), 0.0, 1.0)),
         iris=rgb(codes[pool[int(rng.integers(len(pool)))]]),
-        iris_radius=_between(rng, 7.4, 8.6),
+        iris_radius=_between(rng, 8.4, 9.4),
         shade=rgb(shades[int(rng.integers(len(shades)))]),
         shade_strength=_between(rng, 0.06, 0.26) if feminine > 0.6 else 0.0,
     )
