@@ -25,7 +25,16 @@ def _both(right: Curve) -> Curve:
 
 def _shoulders(scene: Scene, neck: float) -> Curve:
     wide = 98.0 + 22.0 * scene.shoulders
-    return curve([(neck, 219.0), (neck + 20, 227.0), (wide * 0.8, 235.0), (wide, 247.0), (wide + 10, 268.0), (wide + 14, 310.0)])
+    return curve(
+        [
+            (neck, 219.0),
+            (neck + 20, 227.0),
+            (wide * 0.8, 235.0),
+            (wide, 247.0),
+            (wide + 10, 268.0),
+            (wide + 14, 310.0),
+        ]
+    )
 
 
 def paint_clothes(brush: Brush, who: Identity) -> None:
@@ -33,7 +42,9 @@ def paint_clothes(brush: Brush, who: Identity) -> None:
     scene = who.scene
     line = NECKLINES[scene.clothes]
     slope = _shoulders(scene, line[0][0])
-    slope[:, 1] += np.float32(line[0][1] - 219.0) * np.linspace(1.0, 0.0, len(slope), dtype=np.float32)
+    slope[:, 1] += np.float32(line[0][1] - 219.0) * np.linspace(
+        1.0, 0.0, len(slope), dtype=np.float32
+    )
     edge = curve(line)
     right = np.concatenate((slope[::-1], edge))
     garment = _both(right)
@@ -41,7 +52,12 @@ def paint_clothes(brush: Brush, who: Identity) -> None:
     side = scene.light
     brush.fill(garment + np.float32(1.5), cool(who.skin, 0.8), 0.35, 2.5)
     a, b = (CENTRE + 100 * side, 215.0), (CENTRE - 110 * side, 275.0)
-    brush.pour(garment, linear(a, b, [(0.0, light(cloth, 0.18), 1.0), (0.5, cloth, 1.0), (1.0, cool(cloth, 0.55), 1.0)]))
+    brush.pour(
+        garment,
+        linear(
+            a, b, [(0.0, light(cloth, 0.18), 1.0), (0.5, cloth, 1.0), (1.0, cool(cloth, 0.55), 1.0)]
+        ),
+    )
     with brush.inside(garment):
         _paint_folds(brush, cloth, side)
         brush.glow(CENTRE - 14 * side, 218, 66, 26, cool(cloth, 1.0), 0.55)
@@ -67,19 +83,33 @@ def _paint_collar(brush: Brush, who: Identity, edge: Curve) -> None:
     elif style == "hoodie":
         _paint_hood(brush, cloth, edge)
     elif style == "shirt":
-        _paint_lapels(brush, light(cloth, 0.22), ((32, 209), (38, 218), (33, 244), (17, 252), (1, 249)), cloth)
+        _paint_lapels(
+            brush, light(cloth, 0.22), ((32, 209), (38, 218), (33, 244), (17, 252), (1, 249)), cloth
+        )
     else:
-        vest = _both(curve(((34, 219), (26, 230), (12, 240), (0, 243)))), light(mix(scene.accent, WHITE, 0.4), 0.2)
+        vest = (
+            _both(curve(((34, 219), (26, 230), (12, 240), (0, 243)))),
+            light(mix(scene.accent, WHITE, 0.4), 0.2),
+        )
         brush.fill(np.concatenate((vest[0], rim[::-1])), vest[1])
         brush.line(vest[0], cool(vest[1], 0.4), 3.0, 0.8)
-        _paint_lapels(brush, cool(cloth, 0.16), ((37, 214), (46, 232), (44, 250), (30, 262), (8, 290)), cloth)
+        _paint_lapels(
+            brush, cool(cloth, 0.16), ((37, 214), (46, 232), (44, 250), (30, 262), (8, 290)), cloth
+        )
 
 
 def _paint_turtleneck(brush: Brush, cloth: Rgb, side: float) -> None:
     roll = _both(curve([(38.0, 232.0), (36.5, 218.0), (34.0, 206.0), (24.0, 208.5), (0.0, 211.0)]))
     bottom = curve([(-38, 232), (-20, 238), (0, 240), (20, 238), (38, 232)]) + SHIFT
     shape = np.concatenate((roll, bottom))
-    brush.pour(shape, linear((CENTRE + 38 * side, 0), (CENTRE - 38 * side, 0), [(0.0, light(cloth, 0.2), 1.0), (0.5, cloth, 1.0), (1.0, cool(cloth, 0.6), 1.0)]))
+    brush.pour(
+        shape,
+        linear(
+            (CENTRE + 38 * side, 0),
+            (CENTRE - 38 * side, 0),
+            [(0.0, light(cloth, 0.2), 1.0), (0.5, cloth, 1.0), (1.0, cool(cloth, 0.6), 1.0)],
+        ),
+    )
     brush.line(bottom, cool(cloth, 0.9), 2.5, 0.6, 1.4)
     with brush.inside(shape):
         brush.glow(CENTRE, 205, 44, 14, cool(cloth, 1.0), 0.5)
@@ -90,24 +120,43 @@ def _paint_turtleneck(brush: Brush, cloth: Rgb, side: float) -> None:
 
 def _paint_hood(brush: Brush, cloth: Rgb, edge: Curve) -> None:
     for s in (-1.0, 1.0):
-        hood = curve([(38, 209), (56, 216), (66, 230), (52, 246), (26, 254), (2, 252), (16, 243), (32, 231)], closed=True)
+        hood = curve(
+            [(38, 209), (56, 216), (66, 230), (52, 246), (26, 254), (2, 252), (16, 243), (32, 231)],
+            closed=True,
+        )
         hood = (hood if s > 0 else mirror(hood, 0.0)) + SHIFT
         brush.fill(hood + np.float32(2.0), cool(cloth, 1.0), 0.4, 2.0)
-        brush.pour(hood, linear((CENTRE + s * 30, 214), (CENTRE + s * 50, 252), [(0.0, light(cloth, 0.16), 1.0), (1.0, cool(cloth, 0.4), 1.0)]))
+        brush.pour(
+            hood,
+            linear(
+                (CENTRE + s * 30, 214),
+                (CENTRE + s * 50, 252),
+                [(0.0, light(cloth, 0.16), 1.0), (1.0, cool(cloth, 0.4), 1.0)],
+            ),
+        )
     for s in (-1.0, 1.0):
         cord = curve([(CENTRE + s * 13, 249), (CENTRE + s * 15, 262), (CENTRE + s * 13, 280)])
         brush.line(cord, light(cloth, 0.6), 2.6, 0.95)
         brush.oval(CENTRE + s * 13, 249, 2.2, 2.2, cool(cloth, 0.8))
 
 
-def _paint_lapels(brush: Brush, tint: Rgb, points: tuple[tuple[float, float], ...], cloth: Rgb) -> None:
+def _paint_lapels(
+    brush: Brush, tint: Rgb, points: tuple[tuple[float, float], ...], cloth: Rgb
+) -> None:
     for s in (-1.0, 1.0):
         lapel = np.asarray(points, np.float32)
         lapel = (lapel if s > 0 else mirror(lapel, 0.0)) + SHIFT
         top = lapel[0] + np.asarray((-s * 6.0, 2.0), np.float32)
         shape = np.concatenate((lapel, top[None]))
         brush.fill(shape + np.float32(1.6), cool(cloth, 1.0), 0.45, 1.8)
-        brush.pour(shape, linear((CENTRE + s * 40, 212), (CENTRE + s * 10, 262), [(0.0, tint, 1.0), (1.0, cool(tint, 0.3), 1.0)]))
+        brush.pour(
+            shape,
+            linear(
+                (CENTRE + s * 40, 212),
+                (CENTRE + s * 10, 262),
+                [(0.0, tint, 1.0), (1.0, cool(tint, 0.3), 1.0)],
+            ),
+        )
         brush.line(lapel, light(tint, 0.5), 0.9, 0.5, 0.3)
 
 
@@ -124,7 +173,9 @@ def paint_glasses(brush: Brush, who: Identity) -> None:
         turn = np.linspace(0.0, 2 * np.pi, 49)
         power = 0.55 if who.glasses == "square" else 0.9
         c, d = np.cos(turn), np.sin(turn)
-        rim = np.stack((x + rx * np.sign(c) * np.abs(c) ** power, y + ry * np.sign(d) * np.abs(d) ** power), 1).astype(np.float32)
+        rim = np.stack(
+            (x + rx * np.sign(c) * np.abs(c) ** power, y + ry * np.sign(d) * np.abs(d) ** power), 1
+        ).astype(np.float32)
         brush.fill(rim, WHITE, 0.06)
         brush.line(rim + np.float32(1.4), rgb("40201c"), width, 0.25, 1.4)
         brush.line(rim, frame, width)
@@ -146,7 +197,9 @@ def paint_earrings(brush: Brush, who: Identity) -> None:
         x, y = CENTRE + s * (who.face.cheek + 4.0), 137.0
         if who.earrings == "hoop":
             turn = np.linspace(0.0, 2 * np.pi, 25)
-            hoop = np.stack((x + 6.5 * np.cos(turn), y + 8 + 8.5 * np.sin(turn)), 1).astype(np.float32)
+            hoop = np.stack((x + 6.5 * np.cos(turn), y + 8 + 8.5 * np.sin(turn)), 1).astype(
+                np.float32
+            )
             brush.line(hoop, cool(gold, 0.4), 2.2)
             brush.line(hoop - np.float32(0.4), light(gold, 0.6), 0.8)
             continue

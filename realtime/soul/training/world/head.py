@@ -15,8 +15,8 @@ BLUSH = rgb("e0625c")
 def jaw_half(face: FaceShape, y: float) -> float:
     """Half-width of the lower face at height `y`: a superellipse, squarer for wide jaws."""
     t = float(np.clip((y - 126.0) / (face.chin_y - 126.0), 0.0, 1.0))
-    square = 1.95 + 6.0 * (face.jaw / face.cheek - 0.7)
-    return float(face.cheek * (1.0 - t**square) ** 0.6)
+    square = 1.6 + 5.0 * (face.jaw / face.cheek - 0.7)
+    return float(face.cheek * (1.0 - t**square) ** 0.66)
 
 
 def shine(skin: Rgb, share: float) -> Rgb:
@@ -42,7 +42,9 @@ def face_outline(face: FaceShape) -> Curve:
 def neck_outline(face: FaceShape) -> Curve:
     """The neck down into the collar."""
     n = face.neck
-    right = curve([(n + 2, 150), (n, 180), (n + 1, 202), (n + 6, 218), (n + 18, 232), (n + 30, 262)])
+    right = curve(
+        [(n + 2, 150), (n, 180), (n + 1, 202), (n + 6, 218), (n + 18, 232), (n + 30, 262)]
+    )
     return np.concatenate((right, mirror(right, 0.0)[::-1])) + np.asarray((CENTRE, 0.0), np.float32)
 
 
@@ -51,7 +53,14 @@ def paint_neck(brush: Brush, who: Identity) -> None:
     face, side = who.face, who.scene.light
     shape = neck_outline(face)
     dark, base = shadow(who.skin, 0.5), shadow(who.skin, 0.14)
-    brush.pour(shape, linear((CENTRE, 186), (CENTRE, 232), [(0.0, dark, 1.0), (0.45, shadow(who.skin, 0.34), 1.0), (1.0, base, 1.0)]))
+    brush.pour(
+        shape,
+        linear(
+            (CENTRE, 186),
+            (CENTRE, 232),
+            [(0.0, dark, 1.0), (0.45, shadow(who.skin, 0.34), 1.0), (1.0, base, 1.0)],
+        ),
+    )
     with brush.inside(shape):
         brush.glow(CENTRE - 40 * side, 215, 34, 70, shadow(who.skin, 0.75), 0.6)
         brush.glow(CENTRE + 26 * side, 226, 20, 26, light(who.skin, 0.25), 0.5)
@@ -76,7 +85,14 @@ def paint_ears(brush: Brush, who: Identity) -> None:
         )  # fmt: skip
         brush.fill(ear, mix(shadow(who.skin, lit), BLUSH, 0.08))
         with brush.inside(ear):
-            rim = curve([(x + s * 3, y - 14 * k), (x + s * 7 * k, y - 10 * k), (x + s * 5 * k, y + 4), (x + s * 1, y + 10 * k)])
+            rim = curve(
+                [
+                    (x + s * 3, y - 14 * k),
+                    (x + s * 7 * k, y - 10 * k),
+                    (x + s * 5 * k, y + 4),
+                    (x + s * 1, y + 10 * k),
+                ]
+            )
             brush.line(rim, shadow(who.skin, 0.75), 3.0, 0.55, 1.2)
             brush.glow(x + s * 2, y, 7, 13, shadow(mix(who.skin, BLUSH, 0.2), 0.8), 0.6)
 
@@ -88,7 +104,11 @@ def paint_face(brush: Brush, who: Identity) -> None:
     lit, mid, dark = light(skin, 0.16), skin, shadow(skin, 0.36)
     brush.pour(
         shape,
-        radial((CENTRE + 26 * side, 92), 135.0, [(0.0, lit, 1.0), (0.42, mid, 1.0), (0.72, shadow(skin, 0.14), 1.0), (1.0, dark, 1.0)]),
+        radial(
+            (CENTRE + 26 * side, 92),
+            135.0,
+            [(0.0, lit, 1.0), (0.42, mid, 1.0), (0.72, shadow(skin, 0.14), 1.0), (1.0, dark, 1.0)],
+        ),
     )
     with brush.inside(shape):
         _paint_planes(brush, who, shape)
@@ -127,7 +147,9 @@ def _paint_sockets(brush: Brush, who: Identity) -> None:
         brush.glow(x, face.eye_y - 2, eyes.half + 9, 17, shadow(skin, 0.7), 0.4)
         brush.glow(x + s * 2, face.eye_y - 15, 15, 5, shine(skin, 0.5), 0.3)
         if eyes.shade_strength > 0.0:
-            brush.glow(x + s * 3, face.eye_y - 6, eyes.half + 7, 13, eyes.shade, eyes.shade_strength)
+            brush.glow(
+                x + s * 3, face.eye_y - 6, eyes.half + 7, 13, eyes.shade, eyes.shade_strength
+            )
         brush.glow(x, face.eye_y + 14, eyes.half, 6, shadow(mix(skin, BLUSH, 0.15), 0.6), 0.3)
 
 
@@ -135,17 +157,42 @@ def _paint_nose(brush: Brush, who: Identity) -> None:
     face, nose, side, skin = who.face, who.nose, who.scene.light, who.skin
     y, w = face.nose_y, nose.half
     dark = shadow(mix(skin, BLUSH, 0.1), 0.85)
-    flank = curve([(CENTRE - side * 9, face.eye_y - 12), (CENTRE - side * 6, 116), (CENTRE - side * 8, 128), (CENTRE - side * (w - 1), y - 3)])
+    flank = curve(
+        [
+            (CENTRE - side * 9, face.eye_y - 12),
+            (CENTRE - side * 6, 116),
+            (CENTRE - side * 8, 128),
+            (CENTRE - side * (w - 1), y - 3),
+        ]
+    )
     brush.line(flank, dark, 9.0, 0.3, 4.5)
     brush.glow(CENTRE, y - 1, w + 9, 15, mix(skin, BLUSH, 0.5), 0.2)
     brush.glow(CENTRE - side * 4, y + 6, w + 6, 9, dark, 0.6)
-    ridge = curve([(CENTRE + side * 1.5, face.eye_y - 10), (CENTRE + side * 2.5, 120), (CENTRE + side * 2.5, y - 9)])
+    ridge = curve(
+        [
+            (CENTRE + side * 1.5, face.eye_y - 10),
+            (CENTRE + side * 2.5, 120),
+            (CENTRE + side * 2.5, y - 9),
+        ]
+    )
     brush.line(ridge, shine(skin, 0.7), 5.0, 0.34 * nose.bridge + 0.12, 2.6)
     brush.glow(CENTRE + side * 2.5, y - 6, 8 * nose.tip, 6.5 * nose.tip, shine(skin, 0.85), 0.65)
     for s in (-1, 1):
-        wing = curve([(CENTRE + s * (w - 3), y - 9), (CENTRE + s * w, y - 3), (CENTRE + s * (w - 2.5), y + 2.5)])
+        wing = curve(
+            [
+                (CENTRE + s * (w - 3), y - 9),
+                (CENTRE + s * w, y - 3),
+                (CENTRE + s * (w - 2.5), y + 2.5),
+            ]
+        )
         brush.fill(taper(wing, 2.2, 0.0, 0.3), dark, 0.5, 0.7)
-        hole = curve([(CENTRE + s * (w - 4.5), y + 2.6), (CENTRE + s * (w * 0.5), y + 0.6), (CENTRE + s * 2.6, y + 3.4)])
+        hole = curve(
+            [
+                (CENTRE + s * (w - 4.5), y + 2.6),
+                (CENTRE + s * (w * 0.5), y + 0.6),
+                (CENTRE + s * 2.6, y + 3.4),
+            ]
+        )
         brush.fill(taper(hole, 3.2, 0.2, 0.0), shadow(dark, 0.6), 0.75, 0.6)
     base = curve([(CENTRE - 4.5, y + 4.6), (CENTRE, y + 5.6), (CENTRE + 4.5, y + 4.6)])
     brush.fill(taper(base, 1.6, 0.0), dark, 0.6, 0.6)
@@ -154,7 +201,13 @@ def _paint_nose(brush: Brush, who: Identity) -> None:
 def _paint_mouth_ground(brush: Brush, who: Identity) -> None:
     face, mouth, skin = who.face, who.mouth, who.skin
     y = face.mouth_y
-    brush.line(curve([(CENTRE, face.nose_y + 7), (CENTRE, y - mouth.upper - 3)]), shadow(skin, 0.6), 4.0, 0.28, 1.6)
+    brush.line(
+        curve([(CENTRE, face.nose_y + 7), (CENTRE, y - mouth.upper - 3)]),
+        shadow(skin, 0.6),
+        4.0,
+        0.28,
+        1.6,
+    )
     brush.glow(CENTRE, y + mouth.lower + 4, 22, 7, shadow(skin, 0.8), 0.55)
     brush.glow(CENTRE, y, mouth.half + 12, 22, mix(skin, BLUSH, 0.4), 0.14)
     for s in (-1, 1):
@@ -166,20 +219,41 @@ def _paint_age(brush: Brush, who: Identity) -> None:
     old = float(np.clip((who.age - 34.0) / 34.0, 0.0, 1.0))
     dark = shadow(skin, 0.8)
     for s in (-1, 1):
-        fold = curve([(CENTRE + s * (who.nose.half + 2), face.nose_y - 5), (CENTRE + s * (who.nose.half + 11), face.nose_y + 8), (CENTRE + s * (who.mouth.half + 7), face.mouth_y - 3)])
+        fold = curve(
+            [
+                (CENTRE + s * (who.nose.half + 2), face.nose_y - 5),
+                (CENTRE + s * (who.nose.half + 11), face.nose_y + 8),
+                (CENTRE + s * (who.mouth.half + 7), face.mouth_y - 3),
+            ]
+        )
         brush.fill(taper(fold, 3.0, 0.3), dark, 0.05 + 0.45 * old, 1.0)
         if old <= 0.12:
             continue
         x = CENTRE + s * face.eye_x
-        bag = curve([(x - s * 13, face.eye_y + 11), (x, face.eye_y + 16), (x + s * 14, face.eye_y + 12)])
+        bag = curve(
+            [(x - s * 13, face.eye_y + 11), (x, face.eye_y + 16), (x + s * 14, face.eye_y + 12)]
+        )
         brush.fill(taper(bag, 2.4, 0.1), dark, 0.5 * old, 0.8)
         for k in range(3):
             e = x + s * (who.eyes.half + 3)
-            crow = curve([(e, face.eye_y - 2 + 3 * k), (e + s * 4, face.eye_y - 3 + 4 * k), (e + s * 8, face.eye_y - 5 + 6 * k)])
+            crow = curve(
+                [
+                    (e, face.eye_y - 2 + 3 * k),
+                    (e + s * 4, face.eye_y - 3 + 4 * k),
+                    (e + s * 8, face.eye_y - 5 + 6 * k),
+                ]
+            )
             brush.fill(taper(crow, 1.3, 0.3), dark, 0.5 * old, 0.4)
     for k in range(3 if old > 0.25 else 0):
         y = 62.0 + 8 * k
-        brow = curve([(CENTRE - 30 + 4 * k, y + 2), (CENTRE - 12, y), (CENTRE + 12, y), (CENTRE + 30 - 4 * k, y + 2)])
+        brow = curve(
+            [
+                (CENTRE - 30 + 4 * k, y + 2),
+                (CENTRE - 12, y),
+                (CENTRE + 12, y),
+                (CENTRE + 30 - 4 * k, y + 2),
+            ]
+        )
         brush.fill(taper(brow, 1.6, 0.0), dark, 0.4 * old, 0.6)
 
 
@@ -190,7 +264,9 @@ def _paint_freckles(brush: Brush, who: Identity) -> None:
     for _ in range(70):
         x, y = rng.normal(CENTRE, 30.0), rng.normal(133.0, 8.0)
         r = rng.uniform(0.4, 1.0)
-        brush.oval(x, y, r, r, shadow(mix(who.skin, rgb("a8572c"), 0.5), 0.4), who.freckles * 0.42, 0.2)
+        brush.oval(
+            x, y, r, r, shadow(mix(who.skin, rgb("a8572c"), 0.5), 0.4), who.freckles * 0.42, 0.2
+        )
 
 
 def beard_outline(who: Identity, depth: float) -> Curve:
@@ -204,7 +280,14 @@ def beard_outline(who: Identity, depth: float) -> Curve:
         (jaw_half(face, face.chin_y - 12) + depth * 0.6, face.chin_y - 11 + depth * 0.6),
         (jaw_half(face, face.chin_y - 2), face.chin_y - 2 + depth),
     ]
-    inner = [(0.0, y - 14.5), (13.0, y - 16.0), (32.0, y - 9.0), (42.0, y - 16.0), (face.cheek - 7, 128.0), (face.cheek - 6, 116.0)]
+    inner = [
+        (0.0, y - 14.5),
+        (13.0, y - 16.0),
+        (32.0, y - 9.0),
+        (42.0, y - 16.0),
+        (face.cheek - 7, 128.0),
+        (face.cheek - 6, 116.0),
+    ]
     loop = [*inner, *outer, (0.0, face.chin_y + depth)]
     right = curve(loop)
     return np.concatenate((right, mirror(right, 0.0)[::-1])) + np.asarray((CENTRE, 0.0), np.float32)
@@ -215,7 +298,9 @@ def paint_beard(brush: Brush, who: Identity) -> None:
     if who.beard in ("none", "moustache"):
         return
     if who.beard == "stubble":
-        brush.fill(beard_outline(who, 0.0), mix(who.brows.color, shadow(who.skin, 0.8), 0.5), 0.2, 5.0)
+        brush.fill(
+            beard_outline(who, 0.0), mix(who.brows.color, shadow(who.skin, 0.8), 0.5), 0.2, 5.0
+        )
 
 
 def paint_beard_hair(brush: Brush, who: Identity) -> None:
@@ -228,8 +313,20 @@ def paint_beard_hair(brush: Brush, who: Identity) -> None:
         anchor = 0.0
     else:
         face, y = who.face, who.face.mouth_y
-        right = curve([(0, y - 14), (12, y - 15.5), (30, y - 9), (37, y + 3), (31, y + 17), (face.chin + 6, face.chin_y - 4), (0, face.chin_y + 5)])
-        shape = np.concatenate((right, mirror(right, 0.0)[::-1])) + np.asarray((CENTRE, 0.0), np.float32)
+        right = curve(
+            [
+                (0, y - 14),
+                (12, y - 15.5),
+                (30, y - 9),
+                (37, y + 3),
+                (31, y + 17),
+                (face.chin + 6, face.chin_y - 4),
+                (0, face.chin_y + 5),
+            ]
+        )
+        shape = np.concatenate((right, mirror(right, 0.0)[::-1])) + np.asarray(
+            (CENTRE, 0.0), np.float32
+        )
         anchor = 0.2
     brush.fill(shape, shadow(who.skin, 0.85), 0.5, 3.0)
     brush.fill(shape, mix(tone, shadow(who.skin, 0.5), 0.12 + anchor * 0.3), 0.94, 1.6)
@@ -243,7 +340,14 @@ def _paint_beard_strands(brush: Brush, who: Identity, tone: Rgb, shape: Curve) -
     for _ in range(260):
         x, y = rng.uniform(box[0][0], box[1][0]), rng.uniform(box[0][1], box[1][1])
         lean = (x - CENTRE) * 0.06
-        strand = np.asarray([(x, y), (x + lean * 0.7 + rng.normal(0, 1), y + 5), (x + lean + rng.normal(0, 1), y + 10)], np.float32)
+        strand = np.asarray(
+            [
+                (x, y),
+                (x + lean * 0.7 + rng.normal(0, 1), y + 5),
+                (x + lean + rng.normal(0, 1), y + 10),
+            ],
+            np.float32,
+        )
         tint = light(tone, 0.28) if rng.random() < 0.4 else shadow(tone, 0.7)
         brush.fill(taper(resample(strand, 5), 1.3), tint, 0.38)
     side = who.scene.light

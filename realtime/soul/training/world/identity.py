@@ -13,7 +13,8 @@ from soul.training.world.color import Rgb, light, mix, rgb, shadow
 CENTRE = 128.0
 
 SKINS = (
-    "fbe0cd f6d3bb f2c6a6 eab894 e0a97f d49a70 c4875c b3744b 9a5f3c 80492e 673a27 50301f f7cdb5 d8a47c"
+    "fbe0cd f6d3bb f2c6a6 eab894 e0a97f d49a70 c4875c b3744b 9a5f3c 80492e 673a27 50301f"
+    " f7cdb5 d8a47c"
 )
 HAIR = "17130f 241812 33211a 4a2e1e 6a4325 8a5a30 b07c42 d6aa62 e9cd8f 8d3a1c b5532a 5a2418"
 GREY = "b9b4b0 d9d6d2 8e8a88"
@@ -208,9 +209,7 @@ def draw_identity(rng: np.random.Generator) -> Identity:
     )
 
 
-def _choose(
-    rng: np.random.Generator, names: tuple[str, ...], weights: tuple[float, ...]
-) -> str:
+def _choose(rng: np.random.Generator, names: tuple[str, ...], weights: tuple[float, ...]) -> str:
     share = np.asarray(weights, np.float64)
     return names[int(rng.choice(len(names), p=share / share.sum()))]
 
@@ -291,8 +290,48 @@ def _mouth(rng: np.random.Generator, feminine: float, skin: Rgb) -> Mouth:
 
 
 def _hair(rng: np.random.Generator, feminine: float, age: float, tone: int) -> Hair:
-    woman = (0.0, 0.02, 0.02, 0.0, 0.02, 0.7, 1.0, 0.9, 1.2, 0.9, 1.2, 0.9, 0.5, 1.0, 0.9, 0.9, 0.0, 0.8, 0.35)
-    man = (0.7, 0.8, 1.3, 1.1, 1.3, 0.15, 0.0, 0.0, 0.12, 0.0, 0.15, 0.4, 0.5, 0.15, 0.0, 0.0, 0.2, 0.0, 0.55)
+    woman = (
+        0.0,
+        0.02,
+        0.02,
+        0.0,
+        0.02,
+        0.7,
+        1.0,
+        0.9,
+        1.2,
+        0.9,
+        1.2,
+        0.9,
+        0.5,
+        1.0,
+        0.9,
+        0.9,
+        0.0,
+        0.8,
+        0.35,
+    )
+    man = (
+        0.7,
+        0.8,
+        1.3,
+        1.1,
+        1.3,
+        0.15,
+        0.0,
+        0.0,
+        0.12,
+        0.0,
+        0.15,
+        0.4,
+        0.5,
+        0.15,
+        0.0,
+        0.0,
+        0.2,
+        0.0,
+        0.55,
+    )
     share = 1.0 / (1.0 + np.exp(-12.0 * (feminine - 0.5)))
     weights = tuple(float(w * share + m * (1.0 - share)) for w, m in zip(woman, man, strict=True))
     style = _choose(rng, HAIR_STYLES, weights)

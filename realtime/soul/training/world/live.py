@@ -74,7 +74,9 @@ class Live:
 
     def _draw_mouth(self, brush: Brush, row: Row) -> None:
         lips = lips_of(self._who, row)
-        top, upper, lower, bottom = self._mapped(row, [lips.top, lips.upper, lips.lower, lips.bottom])
+        top, upper, lower, bottom = self._mapped(
+            row, [lips.top, lips.upper, lips.lower, lips.bottom]
+        )
         opened = value(row, "mouth_open")
         if opened > 0.01:
             self._draw_inner_mouth(brush, row, upper, lower)
@@ -83,10 +85,30 @@ class Live:
         y0, y1 = float(top[mid, 1]), float(upper[mid, 1])
         x = float(upper[mid, 0])
         upper_shape = np.concatenate((top, upper[::-1]))
-        brush.pour(upper_shape, linear((x, y0), (x, y1 + 0.5), [(0.0, mix(lip, self._upper_lip, 0.35), 1.0), (1.0, self._upper_lip, 1.0)]), 0.5)
+        brush.pour(
+            upper_shape,
+            linear(
+                (x, y0),
+                (x, y1 + 0.5),
+                [(0.0, mix(lip, self._upper_lip, 0.35), 1.0), (1.0, self._upper_lip, 1.0)],
+            ),
+            0.5,
+        )
         y2, y3 = float(lower[mid, 1]), float(bottom[mid, 1])
         lower_shape = np.concatenate((lower, bottom[::-1]))
-        brush.pour(lower_shape, linear((x, y2), (x, y3), [(0.0, mix(lip, self._upper_lip, 0.45), 1.0), (0.4, light(lip, 0.14), 1.0), (1.0, mix(lip, self._upper_lip, 0.5), 1.0)]), 0.6)
+        brush.pour(
+            lower_shape,
+            linear(
+                (x, y2),
+                (x, y3),
+                [
+                    (0.0, mix(lip, self._upper_lip, 0.45), 1.0),
+                    (0.4, light(lip, 0.14), 1.0),
+                    (1.0, mix(lip, self._upper_lip, 0.5), 1.0),
+                ],
+            ),
+            0.6,
+        )
         brush.glow(x + 7 * self._side, y2 + (y3 - y2) * 0.42, 12.0, 2.9, self._lip_light, 0.75)
         brush.glow(x + 6 * self._side, y0 + 1.2, 8.0, 1.6, self._lip_light, 0.35)
         seam = 0.9 - 0.55 * min(opened * 4.0, 1.0)
@@ -104,13 +126,20 @@ class Live:
         half = 0.5 * float(upper[-1, 0] - upper[0, 0])
         with brush.inside(inside):
             brush.fill(inside, rgb("4a1518"))
-            brush.pour(inside, linear((x, y0), (x, y1), [(0.0, rgb("2a0a0e"), 1.0), (1.0, rgb("5c1d20"), 1.0)]))
+            brush.pour(
+                inside,
+                linear((x, y0), (x, y1), [(0.0, rgb("2a0a0e"), 1.0), (1.0, rgb("5c1d20"), 1.0)]),
+            )
             tongue = value(row, "tongue")
             ty = y1 + 3.0 - tongue * 0.45 * gap
             brush.oval(x, ty, half * 0.56, 5.0 + 0.2 * gap + 3.0 * tongue, rgb("b5555a"), 1.0, 1.2)
-            brush.glow(x + 3 * self._side, ty - 2.0 - 2.0 * tongue, half * 0.36, 4.0, rgb("e59a98"), 0.6)
+            brush.glow(
+                x + 3 * self._side, ty - 2.0 - 2.0 * tongue, half * 0.36, 4.0, rgb("e59a98"), 0.6
+            )
             self._draw_teeth(brush, upper, x, half, value(row, "teeth"))
-            shade = linear((x, y0 - 1), (x, y0 + 5.0), [(0.0, rgb("2a0a0e"), 0.6), (1.0, rgb("2a0a0e"), 0.0)])
+            shade = linear(
+                (x, y0 - 1), (x, y0 + 5.0), [(0.0, rgb("2a0a0e"), 0.6), (1.0, rgb("2a0a0e"), 0.0)]
+            )
             brush.pour(inside, shade)
 
     def _draw_teeth(self, brush: Brush, upper: Points, x: float, half: float, teeth: float) -> None:
@@ -122,7 +151,11 @@ class Live:
         bend = np.linspace(-1.0, 1.0, len(top), dtype=np.float32) ** 2
         mid = len(top) // 2
         ends = 0.5 * float(top[0, 1] + top[-1, 1])
-        sag = float(top[mid, 1]) + 8.0 * teeth + bend * (0.6 * (ends - float(top[mid, 1])) - 2.5 * teeth)
+        sag = (
+            float(top[mid, 1])
+            + 8.0 * teeth
+            + bend * (0.6 * (ends - float(top[mid, 1])) - 2.5 * teeth)
+        )
         edge = np.stack((top[:, 0], sag), 1).astype(np.float32)
         shape = np.concatenate((top - np.float32(1.0), edge[::-1]))
         brush.fill(shape, rgb("f6efe6"), 0.97, 0.5)
@@ -155,11 +188,23 @@ class Live:
         # the upper lid follows the gaze a little
         opened = min(max(opened, 0.0), 1.1) * (1.0 + 0.12 * min(value(row, "gaze_y"), 0.0))
         up, low, crease = self._lids(s, opened)
-        centre = np.asarray([(CENTRE + s * face.eye_x - 3.6 * value(row, "gaze_x"), face.eye_y - 0.6 - 2.6 * value(row, "gaze_y"))], np.float32)
+        centre = np.asarray(
+            [
+                (
+                    CENTRE + s * face.eye_x - 3.6 * value(row, "gaze_x"),
+                    face.eye_y - 0.6 - 2.6 * value(row, "gaze_y"),
+                )
+            ],
+            np.float32,
+        )
         up, low, crease, centre = self._mapped(row, [up, low, crease, centre])
         if opened > 0.02:
             self._draw_eyeball(brush, up, low, float(centre[0, 0]), float(centre[0, 1]))
-        brush.fill(taper(crease[1:-1], 1.7, 0.2), shadow(skin, 0.95), 0.2 + 0.4 * eyes.crease * max(opened, 0.3))
+        brush.fill(
+            taper(crease[1:-1], 1.7, 0.2),
+            shadow(skin, 0.95),
+            0.2 + 0.4 * eyes.crease * max(opened, 0.3),
+        )
         lower = taper(low[3:], 1.2, 0.0, 0.6)
         brush.fill(lower, shadow(skin, 1.0), 0.55)
         lash = mix(LASH, shadow(skin, 1.0), 0.25 * (1 - eyes.lashes))
@@ -189,11 +234,27 @@ class Live:
         top = float(up[:, 1].min())
         with brush.inside(shape):
             brush.fill(shape, mix(SCLERA, self._who.skin, 0.1))
-            ring = radial((x, y), r, [(0.0, deep, 1.0), (0.4, mix(iris, LASH, 0.25), 1.0), (0.78, iris, 1.0), (0.9, deep, 1.0), (1.0, deep, 1.0)])
+            ring = radial(
+                (x, y),
+                r,
+                [
+                    (0.0, deep, 1.0),
+                    (0.4, mix(iris, LASH, 0.25), 1.0),
+                    (0.78, iris, 1.0),
+                    (0.9, deep, 1.0),
+                    (1.0, deep, 1.0),
+                ],
+            )
             brush.pour(_circle(x, y, r), ring)
-            brush.glow(x - 1.5 * self._side, y + r * 0.5, r * 0.72, r * 0.46, light(iris, 0.65), 0.7)
+            brush.glow(
+                x - 1.5 * self._side, y + r * 0.5, r * 0.72, r * 0.46, light(iris, 0.65), 0.7
+            )
             brush.oval(x, y, r * 0.43, r * 0.43, rgb("0c0809"))
-            shade = linear((x, top), (x, top + 8.5), [(0.0, rgb("3a2024"), 0.62), (0.5, rgb("3a2024"), 0.22), (1.0, rgb("3a2024"), 0.0)])
+            shade = linear(
+                (x, top),
+                (x, top + 8.5),
+                [(0.0, rgb("3a2024"), 0.62), (0.5, rgb("3a2024"), 0.22), (1.0, rgb("3a2024"), 0.0)],
+            )
             brush.pour(shape, shade)
             brush.oval(x + 2.7 * self._side, y - 2.9, 2.1, 2.1, WHITE, 0.97)
             brush.oval(x - 2.8 * self._side, y + 2.8, 1.1, 1.1, WHITE, 0.55)
@@ -205,7 +266,13 @@ class Live:
         y = face.eye_y - brows.rise
         lift = -5.0 * raised if raised > 0 else -3.6 * raised
         inner = lift + (1.2 * max(-raised, 0.0))
-        raw = [(10.0, y + 0.9 + inner), (18.0, y - 0.4 + inner), (30.0, y - brows.arch + lift), (40.0, y - brows.arch * 0.75 + lift), (51.0, y + 3.6 + brows.slope + lift)]
+        raw = [
+            (10.0, y + 0.9 + inner),
+            (18.0, y - 0.4 + inner),
+            (30.0, y - brows.arch + lift),
+            (40.0, y - brows.arch * 0.75 + lift),
+            (51.0, y + 3.6 + brows.slope + lift),
+        ]
         scale = face.eye_x / 30.0
         spine = curve([(CENTRE + s * px * scale, py) for px, py in raw], steps=5)
         (mapped,) = self._mapped(row, [spine])
@@ -215,7 +282,11 @@ class Live:
         offset = np.stack((np.zeros_like(half), half), 1)
         shape = np.concatenate((mapped - offset, (mapped + offset)[::-1])).astype(np.float32)
         a, b = mapped[0], mapped[-1]
-        shader = linear((float(a[0]), float(a[1])), (float(b[0]), float(b[1])), [(0.0, brows.color, 0.45), (0.3, brows.color, 0.88), (1.0, brows.color, 0.9)])
+        shader = linear(
+            (float(a[0]), float(a[1])),
+            (float(b[0]), float(b[1])),
+            [(0.0, brows.color, 0.45), (0.3, brows.color, 0.88), (1.0, brows.color, 0.9)],
+        )
         brush.pour(shape, shader, 0.55)
         core = mapped[3:-2]
         brush.fill(taper(core, brows.thick * 0.45, 0.1), shadow(brows.color, 0.8), 0.35, 0.5)

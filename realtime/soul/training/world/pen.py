@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 
 import numpy as np
 import skia
@@ -13,7 +14,9 @@ Curve = NDArray[np.float32]  # [N, 2]
 Stop = tuple[float, Rgb, float]  # place 0 .. 1, colour, alpha
 
 
-def curve(points: Sequence[tuple[float, float]] | Curve, closed: bool = False, steps: int = 10) -> Curve:
+def curve(
+    points: Sequence[tuple[float, float]] | Curve, closed: bool = False, steps: int = 10
+) -> Curve:
     """A smooth (centripetal-free Catmull-Rom) curve through points, `steps` samples a span."""
     p = np.asarray(points, np.float32)
     if closed:
@@ -22,7 +25,9 @@ def curve(points: Sequence[tuple[float, float]] | Curve, closed: bool = False, s
         p = np.concatenate((2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]))
     t = np.linspace(0.0, 1.0, steps, endpoint=False, dtype=np.float32)[None, :, None]
     a, b, c, d = (p[i : len(p) - 3 + i, None, :] for i in range(4))
-    spans = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+    spans = 0.5 * (
+        2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3
+    )
     out = spans.reshape(-1, 2)
     return out if closed else np.concatenate((out, p[-2:-1]))
 
@@ -44,14 +49,23 @@ def resample(points: Curve, count: int) -> Curve:
 
 def taper(points: Curve, width: float, head: float = 0.15, tail: float = 0.0) -> Curve:
     """The outline of a stroke: `width` at its middle, shares `head` and `tail` at its ends."""
-    along = np.linspace(0.0, 1.0, len(points), dtype=np.float32)
-    profile = np.maximum(np.sin(np.pi * along), 0.0) ** 0.6
-    ends = head * (1 - along) + tail * along
-    half = 0.5 * width * np.maximum(profile, ends)[:, None]
-    tangent = np.gradient(points, axis=0)
-    normal = np.stack((-tangent[:, 1], tangent[:, 0]), 1)
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
-    return np.concatenate((points + normal * half, (points - normal * half)[::-1])).astype(np.float32)
+    half = (0.5 * width) * _profile(len(points), head, tail)
+    normal = np.empty_like(points)
+    normal[1:-1, 0] = points[:-2, 1] - points[2:, 1]
+    normal[1:-1, 1] = points[2:, 0] - points[:-2, 0]
+    normal[0] = (points[0, 1] - points[1, 1], points[1, 0] - points[0, 0])
+    normal[-1] = (points[-2, 1] - points[-1, 1], points[-1, 0] - points[-2, 0])
+    length = np.hypot(normal[:, 0], normal[:, 1])
+    normal *= (half / np.maximum(length, 1e-6))[:, None]
+    return np.concatenate((points + normal, (points - normal)[::-1])).astype(np.float32)
+
+
+@lru_cache(maxsize=256)
+def _profile(count: int, head: float, tail: float) -> NDArray[np.float32]:
+    """The share of a stroke's width along it, [count]."""
+    along = np.linspace(0.0, 1.0, count, dtype=np.float32)
+    swell = np.maximum(np.sin(np.pi * along), 0.0) ** 0.6
+    return np.maximum(swell, head * (1 - along) + tail * along).astype(np.float32)
 
 
 def path_of(points: Curve, closed: bool = True) -> skia.Path:
@@ -96,7 +110,9 @@ class Brush:
             paint.setMaskFilter(_soft(blur))
         self.canvas.drawPath(path_of(points), paint)
 
-    def line(self, points: Curve, color: Rgb, width: float, alpha: float = 1.0, blur: float = 0.0) -> None:
+    def line(
+        self, points: Curve, color: Rgb, width: float, alpha: float = 1.0, blur: float = 0.0
+    ) -> None:
         """A stroke of constant width with round ends."""
         paint = _paint(color, alpha, blur)
         paint.setStyle(skia.Paint.kStroke_Style)
@@ -105,7 +121,16 @@ class Brush:
         paint.setStrokeJoin(skia.Paint.kRound_Join)
         self.canvas.drawPath(path_of(points, closed=False), paint)
 
-    def oval(self, x: float, y: float, rx: float, ry: float, color: Rgb, alpha: float = 1.0, blur: float = 0.0) -> None:
+    def oval(
+        self,
+        x: float,
+        y: float,
+        rx: float,
+        ry: float,
+        color: Rgb,
+        alpha: float = 1.0,
+        blur: float = 0.0,
+    ) -> None:
         """An ellipse."""
         self.canvas.drawOval(
             skia.Rect.MakeLTRB(x - rx, y - ry, x + rx, y + ry), _paint(color, alpha, blur)
@@ -116,7 +141,12 @@ class Brush:
         self.canvas.save()
         self.canvas.translate(x, y)
         self.canvas.scale(rx, ry)
-        stops = [(0.0, color, alpha), (0.35, color, alpha * 0.72), (0.7, color, alpha * 0.2), (1.0, color, 0.0)]
+        stops = [
+            (0.0, color, alpha),
+            (0.35, color, alpha * 0.72),
+            (0.7, color, alpha * 0.2),
+            (1.0, color, 0.0),
+        ]
         paint = skia.Paint(AntiAlias=True, Shader=radial((0.0, 0.0), 1.0, stops))
         self.canvas.drawCircle(0.0, 0.0, 1.0, paint)
         self.canvas.restore()

@@ -13,7 +13,18 @@ def paint_scene(brush: Brush, scene: Scene) -> None:
     """Fill the whole canvas."""
     side = scene.light
     a, b = (CENTRE + 120 * side, -20.0), (CENTRE - 110 * side, 270.0)
-    brush.pour(FRAME, linear(a, b, [(0.0, light(scene.near, 0.25), 1.0), (0.5, mix(scene.near, scene.far, 0.5), 1.0), (1.0, scene.far, 1.0)]))
+    brush.pour(
+        FRAME,
+        linear(
+            a,
+            b,
+            [
+                (0.0, light(scene.near, 0.25), 1.0),
+                (0.5, mix(scene.near, scene.far, 0.5), 1.0),
+                (1.0, scene.far, 1.0),
+            ],
+        ),
+    )
     rng = np.random.default_rng(scene.seed)
     if scene.motif == "bokeh":
         _bokeh(brush, scene, rng)
@@ -37,7 +48,9 @@ def _bokeh(brush: Brush, scene: Scene, rng: np.random.Generator) -> None:
 def _window(brush: Brush, scene: Scene) -> None:
     lean = 34.0 * scene.light
     for x0 in (-30.0, 62.0, 154.0, 246.0):
-        pane = np.asarray([(x0, -40), (x0 + 66, -40), (x0 + 66 - lean, 300), (x0 - lean, 300)], np.float32)
+        pane = np.asarray(
+            [(x0, -40), (x0 + 66, -40), (x0 + 66 - lean, 300), (x0 - lean, 300)], np.float32
+        )
         brush.fill(pane, light(scene.near, 0.5), 0.3, 7.0)
 
 
@@ -46,7 +59,11 @@ def _leaves(brush: Brush, scene: Scene, rng: np.random.Generator) -> None:
         x = rng.choice((rng.uniform(-10, 60), rng.uniform(196, 266)))
         y, turn = rng.uniform(-10, 240), rng.uniform(0, np.pi)
         length, wide = rng.uniform(22, 42), rng.uniform(6, 12)
-        leaf = curve([(0, 0), (length * 0.5, wide), (length, 0), (length * 0.5, -wide)], closed=True)
+        leaf = curve(
+            [(0, 0), (length * 0.5, wide), (length, 0), (length * 0.5, -wide)], closed=True
+        )
         spin = np.asarray([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
         tint = mix(scene.far, scene.accent, float(rng.uniform(0.1, 0.5)))
-        brush.fill((leaf @ spin + (x, y)).astype(np.float32), tint, float(rng.uniform(0.25, 0.5)), 3.5)
+        brush.fill(
+            (leaf @ spin + (x, y)).astype(np.float32), tint, float(rng.uniform(0.25, 0.5)), 3.5
+        )
