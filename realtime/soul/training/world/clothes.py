@@ -11,7 +11,7 @@ NECKLINES = {
     "tee": ((36.0, 221.0), (30.0, 232.0), (16.0, 240.0), (0.0, 243.0)),
     "v_neck": ((37.0, 221.0), (28.0, 234.0), (13.0, 250.0), (0.0, 262.0)),
     "scoop": ((52.0, 226.0), (46.0, 243.0), (26.0, 256.0), (0.0, 260.0)),
-    "shirt": ((34.0, 216.0), (26.0, 230.0), (12.0, 246.0), (0.0, 256.0)),
+    "shirt": ((34.0, 216.0), (26.0, 228.0), (11.0, 241.0), (0.0, 250.0)),
     "turtleneck": ((33.0, 205.0), (24.0, 208.0), (12.0, 210.0), (0.0, 210.5)),
     "hoodie": ((40.0, 214.0), (33.0, 230.0), (17.0, 242.0), (0.0, 246.0)),
     "blazer": ((37.0, 219.0), (28.0, 236.0), (14.0, 254.0), (0.0, 268.0)),
@@ -84,18 +84,14 @@ def _paint_collar(brush: Brush, who: Identity, edge: Curve) -> None:
         _paint_hood(brush, cloth, edge)
     elif style == "shirt":
         _paint_lapels(
-            brush, light(cloth, 0.22), ((33, 210), (37, 217), (30, 247), (13, 255), (0, 252)), cloth
+            brush, light(cloth, 0.22), ((32, 209), (38, 218), (33, 244), (17, 252), (1, 249)), cloth
         )
     else:
         vest = (
             _both(curve(((34, 219), (26, 230), (12, 240), (0, 243)))),
             light(mix(scene.accent, WHITE, 0.4), 0.2),
         )
-        body = np.concatenate((vest[0], [(CENTRE - 40, 290), (CENTRE + 40, 290)])).astype(
-            np.float32
-        )
-        with brush.inside(_both(np.concatenate((np.asarray([(50, 300)], np.float32), edge)))[:, :]):
-            brush.fill(body, vest[1])
+        brush.fill(np.concatenate((vest[0], rim[::-1])), vest[1])
         brush.line(vest[0], cool(vest[1], 0.4), 3.0, 0.8)
         _paint_lapels(
             brush, cool(cloth, 0.16), ((37, 214), (46, 232), (44, 250), (30, 262), (8, 290)), cloth

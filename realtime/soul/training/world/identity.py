@@ -12,7 +12,10 @@ from soul.training.world.color import Rgb, light, mix, rgb, shadow
 
 CENTRE = 128.0
 
-SKINS = "fbe0cd f6d3bb f2c6a6 eab894 e0a97f d49a70 c4875c b3744b 9a5f3c 80492e 673a27 50301f f7cdb5 d8a47c"
+SKINS = (
+    "fbe0cd f6d3bb f2c6a6 eab894 e0a97f d49a70 c4875c b3744b 9a5f3c 80492e 673a27 50301f"
+    " f7cdb5 d8a47c"
+)
 HAIR = "17130f 241812 33211a 4a2e1e 6a4325 8a5a30 b07c42 d6aa62 e9cd8f 8d3a1c b5532a 5a2418"
 GREY = "b9b4b0 d9d6d2 8e8a88"
 BOLD = "b5566f 3f6f8f 6a5a9c"
@@ -248,13 +251,13 @@ def _eyes(rng: np.random.Generator, feminine: float, tone: int) -> Eyes:
     shades = ("b0687a", "8a5a78", "a8744f", "6a5a7c", "4f6f78")
     return Eyes(
         half=_between(rng, 15.8, 18.2),
-        height=_between(rng, 12.5, 16.5) + 1.2 * feminine,
+        height=_between(rng, 12.5, 15.5) + 1.2 * feminine,
         tilt=_between(rng, -1.6, 2.6),
         round=_between(rng, 0.0, 1.0),
         crease=_between(rng, 0.15, 1.0),
         lashes=float(np.clip(feminine + rng.normal(0.0, 0.12), 0.0, 1.0)),
         iris=rgb(codes[pool[int(rng.integers(len(pool)))]]),
-        iris_radius=_between(rng, 7.4, 8.6),
+        iris_radius=_between(rng, 8.4, 9.4),
         shade=rgb(shades[int(rng.integers(len(shades)))]),
         shade_strength=_between(rng, 0.06, 0.26) if feminine > 0.6 else 0.0,
     )

@@ -35,17 +35,12 @@ def lips_of(who: Identity, row: Row) -> Lips:
     opened, press = value(row, "mouth_open"), value(row, "lips_press")
     x = CENTRE + mouth.half * _T
     a = np.abs(_T)
-    seam = (
-        who.face.mouth_y
-        + mouth.curve * (0.5 - a**2)
-        + 0.9 * np.exp(-((_T / 0.16) ** 2))
-        - 0.5 * np.exp(-(((a - 0.3) / 0.2) ** 2))
-    )
+    seam = who.face.mouth_y + mouth.curve * (0.5 - a**1.8) + 0.8 * np.exp(-((_T / 0.24) ** 2))
     gap = GAP * opened * np.clip(1.0 - a**2.3, 0.0, 1.0) ** 0.75
     thin = 1.0 - 0.5 * press - 0.12 * opened
     cupid = mouth.bow * np.exp(-((_T / 0.17) ** 2))
-    up = np.clip(1.0 - a**1.5, 0.0, 1.0) * mouth.upper * 1.08 * thin
-    low = np.clip(1.0 - a**2.1, 0.0, 1.0) ** 0.8 * mouth.lower * thin
+    up = (1.0 - a) * (1.0 + 0.45 * a) * mouth.upper * 1.15 * thin
+    low = np.clip(1.0 - a**2, 0.0, 1.0) ** 1.1 * mouth.lower * thin
     upper = seam - 0.2 * gap + 0.6 * press
     lower = seam + 0.8 * gap - 0.6 * press
     edges = (upper - up + cupid, upper, lower, lower + low)
