@@ -412,7 +412,7 @@ def _hijab_edges(who: Identity) -> tuple[Pairs, Pairs]:
 
 def _hijab(brush: Brush, who: Identity) -> None:
     """A head cloth framing the face and wrapped below the chin."""
-    face, cloth, side = who.face, who.scene.accent, who.scene.light
+    face, cloth, side = who.face, _head_cloth(who), who.scene.light
     outer, inner = _hijab_edges(who)
     o = [_guide(outer, s) for s in (-1.0, 1.0)]
     i = [_guide(inner, s) for s in (-1.0, 1.0)]
@@ -455,7 +455,7 @@ def _hijab(brush: Brush, who: Identity) -> None:
 
 def _beanie(brush: Brush, who: Identity) -> None:
     """A knitted cap."""
-    face, cloth, side = who.face, who.scene.accent, who.scene.light
+    face, cloth, side = who.face, _head_cloth(who), who.scene.light
     if _hat_over_long(who):
         _front_long(brush, who, Wave(2.5, 2.0))
     else:
@@ -496,6 +496,13 @@ def _beanie(brush: Brush, who: Identity) -> None:
         for k in range(40):
             a, b = top[k], brim[k]
             brush.line(np.stack((a, b)).astype(np.float32), cool(cloth, 0.8), 1.3, 0.32, 0.5)
+
+
+def _head_cloth(who: Identity) -> Rgb:
+    """The colour of hat or head cloth: never the skin's own."""
+    scene = who.scene
+    apart = float(np.abs(np.subtract(scene.accent, who.skin)).sum())
+    return scene.accent if apart > 0.5 else light(scene.cloth, 0.12)
 
 
 def _hat_over_long(who: Identity) -> bool:
@@ -621,7 +628,7 @@ def paint_under_cloth(brush: Brush, who: Identity) -> None:
     outer, _ = _hijab_edges(who)
     sides = [_guide(outer, s) for s in (-1.0, 1.0)]
     inside = np.concatenate((sides[0], sides[1][::-1]))
-    brush.fill(inside, cool(who.scene.accent, 0.8))
+    brush.fill(inside, cool(_head_cloth(who), 0.8))
 
 
 def paint_back_hair(brush: Brush, who: Identity) -> None:

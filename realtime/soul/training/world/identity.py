@@ -13,7 +13,7 @@ from soul.training.world.color import Rgb, light, mix, rgb, shadow
 CENTRE = 128.0
 
 SKINS = (
-    "fbe0cd f6d3bb f2c6a6 eab894 e0a97f d49a70 c4875c b3744b 9a5f3c 80492e 673a27 50301f"
+    "fbe0cd f6d3bb f2c6a6 eab894 e0a97f d49a70 c4875c b3744b 9a5f3c 80492e 673a27 5a3624"
     " f7cdb5 d8a47c"
 )
 HAIR = "17130f 241812 33211a 4a2e1e 6a4325 8a5a30 b07c42 d6aa62 e9cd8f 8d3a1c b5532a 5a2418"
@@ -198,7 +198,7 @@ def draw_identity(rng: np.random.Generator) -> Identity:
         eyes=_eyes(rng, feminine, tone),
         brows=_brows(rng, feminine, hair.color, age),
         nose=Nose(
-            half=float(rng.uniform(11.0, 15.5)) * (1.06 - 0.12 * feminine),
+            half=float(rng.uniform(10.5, 16.5)) * (1.06 - 0.12 * feminine),
             tip=float(rng.uniform(0.7, 1.2)),
             bridge=float(rng.uniform(0.4, 1.0)),
         ),
@@ -242,7 +242,7 @@ def _face(rng: np.random.Generator, feminine: float) -> FaceShape:
         ear=_between(rng, 0.9, 1.15),
         eye_y=_between(rng, 108.0, 113.0),
         eye_x=cheek * _between(rng, 0.475, 0.51),
-        nose_y=_between(rng, 138.0, 143.0),
+        nose_y=_between(rng, 137.0, 144.0),
         mouth_y=_between(rng, 161.0, 165.0),
     )
 
@@ -253,8 +253,8 @@ def _eyes(rng: np.random.Generator, feminine: float, tone: int) -> Eyes:
     shades = ("b0687a", "8a5a78", "a8744f", "6a5a7c", "4f6f78")
     return Eyes(
         half=_between(rng, 15.8, 18.2),
-        height=_between(rng, 12.5, 15.5) + 1.2 * feminine,
-        tilt=_between(rng, -1.6, 2.6),
+        height=_between(rng, 11.8, 15.8) + 1.2 * feminine,
+        tilt=_between(rng, -2.2, 4.0),
         round=_between(rng, 0.0, 1.0),
         crease=_between(rng, 0.15, 1.0),
         lashes=float(np.clip(feminine + rng.normal(0.0, 0.12), 0.0, 1.0)),

@@ -5,8 +5,10 @@ carries them exactly like the skin below. Knows nothing of hair or clothes.
 """
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from soul.training.world.color import WHITE, light, mix, rgb, shadow
 from soul.training.world.identity import CENTRE, Identity
@@ -16,6 +18,7 @@ from soul.training.world.rig import Points, Rig, Row, value
 GAP = 21.0  # units between the lips' inner edges at mouth_open 1, before the skin's own stretch
 SCLERA = rgb("f7f0ea")
 LASH = rgb("1c1214")
+Floats: TypeAlias = NDArray[np.floating[Any]]
 _T: Points = np.linspace(-1.0, 1.0, 23, dtype=np.float32)
 
 
@@ -47,7 +50,7 @@ def lips_of(who: Identity, row: Row) -> Lips:
     return Lips(*(np.stack((x, edge), 1).astype(np.float32) for edge in edges))
 
 
-def _lip(closed: Points, stretched: Points, opened: float) -> Points:
+def _lip(closed: Floats, stretched: Floats, opened: float) -> Floats:
     """A lip's profile: an open mouth stretches the lips to an even rim."""
     share = np.float32(min(1.6 * opened, 1.0))
     return closed + (stretched - closed) * share
@@ -217,7 +220,7 @@ class Live:
         brush.fill(lower, shadow(skin, 1.0), 0.55)
         lash = mix(LASH, shadow(skin, 1.0), 0.25 * (1 - eyes.lashes))
         brush.fill(taper(self._flick(up, s), 2.5 + 1.5 * eyes.lashes, 0.2, 0.12), lash, 0.95)
-        if eyes.lashes > 0.5:
+        if eyes.lashes > 0.6:
             self._draw_lashes(brush, up, s)
 
     def _flick(self, up: Points, s: float) -> Points:

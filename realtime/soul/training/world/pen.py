@@ -74,6 +74,7 @@ def path_of(points: Curve, closed: bool = True) -> skia.Path:
     return skia.Path.Polygon([skia.Point(x, y) for x, y in points.tolist()], closed)
 
 
+@lru_cache(maxsize=4096)
 def ink(color: Rgb, alpha: float = 1.0) -> int:
     """A packed colour."""
     r, g, b = (int(min(max(c, 0.0), 1.0) * 255 + 0.5) for c in color)

@@ -7,7 +7,7 @@ gaze are the drawn person's own: their left is the viewer's right. Knows no colo
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ def _bump(x: Points, y: Points, cx: float, cy: float, rx: float, ry: float) -> P
     return bump
 
 
-def _ease(t: Points) -> Points:
+def _ease(t: NDArray[np.floating[Any]]) -> Points:
     t = np.clip(np.asarray(t, np.float32), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
