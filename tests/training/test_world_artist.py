@@ -12,7 +12,7 @@ Image = NDArray[np.uint8]
 
 
 def _row(**channels: float) -> NDArray[np.float32]:
-    row = neutral(1)[0]
+    row: NDArray[np.float32] = neutral(1)[0]
     for name, value in channels.items():
         row[COLUMN[name]] = value
     return row

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from soul.training.motion import CHANNELS, COLUMN, neutral
 from soul.training.world import Identity, Rig, draw_identity, flow
@@ -14,14 +15,14 @@ def who() -> Identity:
     return draw_identity(np.random.default_rng(3))
 
 
-def _row(**channels: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    row = neutral(1)[0]
+def _row(**channels: float) -> NDArray[np.float32]:
+    row: NDArray[np.float32] = neutral(1)[0]
     for name, value in channels.items():
         row[COLUMN[name]] = value
     return row
 
 
-def _grid(size: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+def _grid(size: int) -> NDArray[np.float32]:
     axis = (np.arange(size, dtype=np.float32) + 0.5) * (256.0 / size)
     return np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
 

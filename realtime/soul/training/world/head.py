@@ -150,7 +150,7 @@ def _paint_sockets(brush: Brush, who: Identity) -> None:
             brush.glow(
                 x + s * 3, face.eye_y - 6, eyes.half + 7, 13, eyes.shade, eyes.shade_strength
             )
-        brush.glow(x, face.eye_y + 14, eyes.half, 6, shadow(mix(skin, BLUSH, 0.15), 0.6), 0.3)
+        brush.glow(x, face.eye_y + 14, eyes.half, 6, shadow(mix(skin, BLUSH, 0.15), 0.6), 0.16)
 
 
 def _paint_nose(brush: Brush, who: Identity) -> None:

@@ -65,7 +65,8 @@ def _profile(count: int, head: float, tail: float) -> NDArray[np.float32]:
     """The share of a stroke's width along it, [count]."""
     along = np.linspace(0.0, 1.0, count, dtype=np.float32)
     swell = np.maximum(np.sin(np.pi * along), 0.0) ** 0.6
-    return np.maximum(swell, head * (1 - along) + tail * along).astype(np.float32)
+    ends = head * (1 - along) + tail * along
+    return np.asarray(np.maximum(swell, ends), np.float32)
 
 
 def path_of(points: Curve, closed: bool = True) -> skia.Path:
@@ -73,6 +74,7 @@ def path_of(points: Curve, closed: bool = True) -> skia.Path:
     return skia.Path.Polygon([skia.Point(x, y) for x, y in points.tolist()], closed)
 
 
+@lru_cache(maxsize=4096)
 def ink(color: Rgb, alpha: float = 1.0) -> int:
     """A packed colour."""
     r, g, b = (int(min(max(c, 0.0), 1.0) * 255 + 0.5) for c in color)
