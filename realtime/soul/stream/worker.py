@@ -41,9 +41,8 @@ class LoadSoul:
 
     def __call__(self) -> Performs:
         # Imported here because torch belongs in the worker's process alone.
-        from soul.stream.performer import load_performer
-
         from soul.stream.markers import MarkerPerformer
+        from soul.stream.performer import load_performer
 
         performer = load_performer(self.weights, self.device, self.threads)
         return MarkerPerformer(performer) if self.markers else performer
