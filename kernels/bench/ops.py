@@ -1,7 +1,7 @@
 """One micro-benchmark an op: the fast form against its plain twin, at the sizes `soul-mini` runs.
 
-`python kernels/bench/ops.py [--op NAME ...] [--streams N] [--repeats N] [--device D]` writes one JSON line
-a form. Medians of one machine's run; knows no model: the sizes are spelled out below.
+`python kernels/bench/ops.py [--op NAME ...] [--streams N] [--repeats N] [--device D]` writes one
+JSON line a form. Medians of one machine's run; knows no model: the sizes are spelled out below.
 """
 
 import argparse

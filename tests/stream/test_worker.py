@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from multiprocessing import active_children
 from pathlib import Path
 
@@ -191,6 +192,22 @@ async def test_a_death_is_told_to_everyone_once(prompt: str, sentence: str) -> N
     assert len(failures) == 1
 
 
+async def test_a_device_that_hangs_is_a_failure() -> None:
+    failures: list[WorkerError] = []
+    quick = replace(config(), answer_limit=0.3)
+    worker = Worker(quick, on_failure=failures.append)
+    await worker.start()
+    try:
+        await worker.open_stream("a", PORTRAIT, "hang", 0, Inbox())
+        worker.submit(work("a", 4))
+        await until_failed(worker)
+        assert "did not answer chunk 4 of stream 'a' within 0.3 s" in str(worker.failure)
+        assert len(failures) == 1
+    finally:
+        await worker.stop()
+    assert active_children() == []
+
+
 async def test_a_death_is_told_to_who_waits() -> None:
     async with started() as worker:
         opening = [worker.open_stream(name, PORTRAIT, "die to open", 0, Inbox()) for name in "ab"]
@@ -299,10 +316,11 @@ async def test_a_worker_starts_once() -> None:
         await worker.open_stream("a", PORTRAIT, "", 0, Inbox())
 
 
-async def test_missing_weights_are_one_clear_sentence() -> None:
+async def test_missing_weights_are_one_clear_sentence(capfd: pytest.CaptureFixture[str]) -> None:
     worker = Worker(WorkerConfig(factory=LoadSoul(weights="no-such-soul")))
     with pytest.raises(WorkerError, match="no-such-soul"):
         await worker.start()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 PARENT = """
