@@ -18,6 +18,9 @@ import numpy as np
 import psutil
 import pytest
 
+from soul.model import sample
+from soul.model.config import SOUL_TEST
+from soul.model.load import save
 from soul.stream.process import Factory
 from soul.stream.types import Frames, Work
 from soul.stream.worker import LoadSoul, Worker, WorkerConfig, WorkerError
@@ -321,6 +324,27 @@ async def test_missing_weights_are_one_clear_sentence(capfd: pytest.CaptureFixtu
     with pytest.raises(WorkerError, match="no-such-soul"):
         await worker.start()
     assert "Traceback" not in capfd.readouterr().err
+
+
+async def test_a_real_model_runs_in_the_process_and_flashes_for_beeps(tmp_path: Path) -> None:
+    save(sample.build(SOUL_TEST, seed=1), tmp_path)
+    factory = LoadSoul(weights=str(tmp_path), threads=1, markers=True)
+    worker = Worker(WorkerConfig(factory=factory))
+    await worker.start()
+    try:
+        form, inbox = worker.format, Inbox()
+        assert (worker.steps, form.window_samples) == (SOUL_TEST.steps, SOUL_TEST.window_samples)
+        portrait = np.zeros((form.image_size, form.image_size, 3), np.uint8)
+        await worker.open_stream("a", portrait, "a person", 0, inbox)
+        moment = np.arange(form.window_samples) - form.past_samples
+        beep = 0.5 * np.sin(2 * np.pi * 1000 * moment / 16_000)
+        pcm = np.where((moment >= 640) & (moment < 1280), beep, 0).astype(np.float32)
+        worker.submit(Work("a", 0, pcm, worker.steps, deadline=0))
+        frames = await inbox.get()
+        assert frames.pictures.mean(axis=(1, 2, 3)).tolist() == [16, 255, 16, 16]
+        assert frames.times.total > 0, "the model itself has run"
+    finally:
+        await worker.stop()
 
 
 PARENT = """

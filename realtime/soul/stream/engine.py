@@ -105,8 +105,10 @@ class _Waiting:
 class Engine:
     """What to compute next for one stream; the rule for late chunks is in the module's docstring.
 
-    Sound goes in by `receive_audio`, pictures by `receive_frames`; after any call take all of
-    `next_event`, then `next_work`, then arm a timer for `next_deadline`. `now` never decreases.
+    Sound goes in by `receive_audio`, pictures by `receive_frames`; after any call take
+    `next_work`, then all of `next_event`, then arm a timer for `next_deadline`. Every call decides
+    what is due by its `now`, so a caller that feeds sound steadily needs no timer. `now` never
+    decreases.
     """
 
     def __init__(
