@@ -1,7 +1,8 @@
 """What travels between a session, the engine and the worker. Plain data: no behaviour, no clock."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,3 +100,27 @@ class ChunkSkipped:
 
 
 Event: TypeAlias = FramesReady | ChunkSkipped
+
+
+class Performs(Protocol):
+    """What the worker's process drives: a model and the state of each open stream."""
+
+    @property
+    def format(self) -> ChunkFormat: ...
+
+    @property
+    def steps(self) -> int:
+        """Denoising steps of an undegraded chunk."""
+        ...
+
+    def open(self, stream: StreamId, portrait: Pictures, prompt: str, seed: int) -> None:
+        """Begin a stream with `portrait` [size, size, 3]; ValueError says what is wrong with it."""
+        ...
+
+    def perform(self, works: Sequence[Work]) -> Iterator[Frames]:
+        """One batch, one chunk of each stream: yields all pictures first and then tidies up."""
+        ...
+
+    def close(self, stream: StreamId) -> None:
+        """Free what the stream held; an unknown stream is no error."""
+        ...

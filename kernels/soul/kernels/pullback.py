@@ -1,0 +1,20 @@
+"""The codebook pullback with one matrix product; `reference.pullback` is its plain twin."""
+
+import torch
+from torch import Tensor
+
+
+def pullback(features: Tensor, centroids: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
+    """Pull strays among `features` [n, d] back to within τ of their nearest centroid.
+
+    The nearest centroid is found from ‖c‖² − 2 f·c, one product and no [n, k, d] array; its exact
+    distance is then measured directly, since that expansion loses digits where f is close to c.
+    Returns (features' [n, d], distances [n]).
+    """
+    scores = torch.addmm(centroids.square().sum(-1), features, centroids.T, alpha=-2.0)
+    centre = centroids[scores.argmin(-1)]
+    offset = features - centre
+    distance = torch.linalg.vector_norm(offset, dim=-1)
+    scale = torch.clamp(threshold / distance.clamp_min(torch.finfo(distance.dtype).tiny), max=1.0)
+    kept = (distance <= threshold).unsqueeze(-1)
+    return torch.where(kept, features, centre + scale.unsqueeze(-1) * offset), distance

@@ -1,0 +1,188 @@
+"""Sizes of a Soul model. Everything else derives from these frozen numbers by exact division.
+
+It does not know where weights are, nor on which device they will live.
+"""
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from soul.timebase import (
+    FRAME_RATE,
+    FRAMES_PER_LATENT,
+    MEL_HOP,
+    MEL_WINDOW,
+    MELS_PER_LATENT,
+    SAMPLES_PER_LATENT,
+    exact_div,
+)
+
+
+class ConfigError(ValueError):
+    """A size that cannot be; the sentence names it and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiTConfig:
+    """Wan2.2-TI2V's transformer plus Soul's audio attention (arXiv 2512.13495)."""
+
+    dim: int = 3072
+    ffn_dim: int = 14336
+    layers: int = 30
+    heads: int = 24
+    latent_channels: int = 48
+    patch: int = 2  # latent cells on a token's side; one latent deep in time
+    text_len: int = 512
+    text_dim: int = 4096
+    audio_dim: int = 1280
+    freq_dim: int = 256
+    eps: float = 1e-6
+
+    @property
+    def head_dim(self) -> int:
+        return exact_div(self.dim, self.heads)
+
+
+@dataclass(frozen=True, slots=True)
+class AudioConfig:
+    """Whisper's log-mel, and how much of it one chunk hears."""
+
+    mels: int = 80
+    past_mels: int = 32  # 320 ms before the chunk
+    future_mels: int = 3  # the last mel frame that is heard starts this far behind the chunk
+    width: int = 192
+    out_dim: int = 256
+
+    @property
+    def window_mels(self) -> int:
+        return self.past_mels + MELS_PER_LATENT + self.future_mels
+
+    @property
+    def past_samples(self) -> int:
+        return self.past_mels * MEL_HOP + MEL_WINDOW // 2
+
+    @property
+    def lookahead_samples(self) -> int:
+        return (self.future_mels - 1) * MEL_HOP + MEL_WINDOW // 2
+
+
+@dataclass(frozen=True, slots=True)
+class TextConfig:
+    """The small text encoder: hashed words, a learned table, one mixing layer."""
+
+    vocabulary: int = 2048
+    length: int = 16  # words
+    dim: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class VaeConfig:
+    """Encoder, full decoder and light decoder (eVAE) over one latent space, 4 x 16 x 16."""
+
+    channels: int = 48
+    encoder_width: int = 48
+    decoder_trunk: int = 192
+    decoder_width: int = 40
+    light_trunk: int = 128
+    light_width: int = 24
+    spatial: int = 16
+    temporal: int = FRAMES_PER_LATENT
+
+
+@dataclass(frozen=True, slots=True)
+class SoulConfig:
+    """One model: its parts, its window and how it is sampled."""
+
+    name: str
+    image_size: int = 256
+    dit: DiTConfig = field(default_factory=DiTConfig)
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    vae: VaeConfig = field(default_factory=VaeConfig)
+    window: int = 6  # latents of context beside the pivotal one
+    sink_distance: int = 8  # latents between the sink's position and the chunk's
+    steps: int = 2
+    shift: float = 3.0
+    centroids: int = 1024
+
+    def __post_init__(self) -> None:
+        if self.image_size % (self.vae.spatial * self.dit.patch):
+            raise ConfigError(
+                f"image_size {self.image_size} is not a multiple of "
+                f"{self.vae.spatial * self.dit.patch}, the side of one token in pixels"
+            )
+        if self.dit.latent_channels != self.vae.channels:
+            raise ConfigError(
+                f"dit.latent_channels {self.dit.latent_channels} differs from "
+                f"vae.channels {self.vae.channels}"
+            )
+        if self.sink_distance <= self.window:
+            raise ConfigError(
+                f"sink_distance {self.sink_distance} must exceed window {self.window}, "
+                "else the sink shares a position with a context latent"
+            )
+
+    @property
+    def grid(self) -> int:
+        """Latent cells on a side."""
+        return exact_div(self.image_size, self.vae.spatial)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of one latent."""
+        return exact_div(self.grid, self.dit.patch) ** 2
+
+    @property
+    def chunk_samples(self) -> int:
+        return SAMPLES_PER_LATENT
+
+    @property
+    def window_samples(self) -> int:
+        """Samples one chunk hears: past, its own, and the lookahead of half a mel window."""
+        return self.audio.past_samples + self.chunk_samples + self.audio.lookahead_samples
+
+    @property
+    def frame_rate(self) -> int:
+        return FRAME_RATE
+
+
+SOUL_5B = SoulConfig(name="soul-5b", image_size=512, shift=5.0, centroids=40_000)
+SOUL_MINI = SoulConfig(
+    name="soul-mini",
+    dit=DiTConfig(dim=256, ffn_dim=768, layers=5, heads=4, text_len=16, text_dim=64, audio_dim=256),
+)
+SOUL_TEST = SoulConfig(
+    name="soul-test",
+    image_size=64,
+    dit=DiTConfig(dim=48, ffn_dim=64, layers=2, heads=2, text_len=16, text_dim=16, audio_dim=16),
+    audio=AudioConfig(width=16, out_dim=16),
+    text=TextConfig(vocabulary=64, dim=16),
+    vae=VaeConfig(
+        encoder_width=8, decoder_trunk=16, decoder_width=8, light_trunk=16, light_width=8
+    ),
+    window=3,
+    sink_distance=4,
+    centroids=16,
+)
+PRESETS: dict[str, SoulConfig] = {c.name: c for c in (SOUL_5B, SOUL_MINI, SOUL_TEST)}
+
+_PARTS = {"dit": DiTConfig, "audio": AudioConfig, "text": TextConfig, "vae": VaeConfig}
+
+
+def to_dict(config: SoulConfig) -> dict[str, Any]:
+    """A JSON-able form that `from_dict` reads back."""
+    return asdict(config)
+
+
+def from_dict(values: dict[str, Any]) -> SoulConfig:
+    """The config that `values` spell out; ConfigError names an unknown key."""
+    known = {f.name for f in fields(SoulConfig)}
+    plain = dict(values)
+    if unknown := sorted(set(plain) - known):
+        raise ConfigError(f"unknown key {unknown[0]!r} in a Soul config; known: {sorted(known)}")
+    for part, kind in _PARTS.items():
+        if part in plain:
+            inner = {f.name for f in fields(kind)}
+            if unknown := sorted(set(plain[part]) - inner):
+                raise ConfigError(f"unknown key {part}.{unknown[0]}; known: {sorted(inner)}")
+            plain[part] = kind(**plain[part])
+    return SoulConfig(**plain)

@@ -1,0 +1,92 @@
+"""Checkpoints in and out: a folder with `config.json` and safetensors; strict by name and shape."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from soul.model.config import ConfigError, SoulConfig, from_dict, to_dict
+from soul.model.sample import Soul
+
+SHIPPED = Path(__file__).parent / "weights"
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+
+
+class WeightsError(Exception):
+    """Weights that are missing, broken or of the wrong shape; the sentence says which."""
+
+
+def folder_of(name: str) -> Path:
+    """The folder of a shipped model's name, or the folder that `name` is the path of."""
+    shipped = SHIPPED / name
+    return shipped if shipped.is_dir() else Path(name)
+
+
+def read_config(folder: Path) -> SoulConfig:
+    path = folder / CONFIG
+    try:
+        return from_dict(json.loads(path.read_text()))
+    except FileNotFoundError:
+        shipped = sorted(p.name for p in SHIPPED.glob("*") if p.is_dir())
+        raise WeightsError(
+            f"no model at {str(folder)!r}: expected a folder with {CONFIG} and {WEIGHTS}, "
+            f"or one of the shipped models {shipped}"
+        ) from None
+    except (json.JSONDecodeError, TypeError, ConfigError) as error:
+        raise WeightsError(f"{path} is not a Soul config: {error}") from None
+
+
+def check(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor], path: Path) -> None:
+    """WeightsError names the first missing, unexpected or misshaped tensor and counts them."""
+    for kind, names in (
+        ("lacks", sorted(expected.keys() - found.keys())),
+        ("has unexpected", sorted(found.keys() - expected.keys())),
+    ):
+        if names:
+            raise WeightsError(f"{path} {kind} {len(names)} tensors, the first is {names[0]!r}")
+    for name, tensor in expected.items():
+        if tensor.shape != found[name].shape:
+            raise WeightsError(
+                f"{path}: {name} has shape {tuple(found[name].shape)}, "
+                f"expected {tuple(tensor.shape)}"
+            )
+
+
+def load(name: str = "soul-mini", device: str = "cpu", dtype: torch.dtype = torch.float32) -> Soul:
+    """The model `name` (shipped, or a folder's path) on `device`, ready to serve.
+
+    Raises WeightsError, one sentence, if anything is missing or not as the config says.
+    """
+    folder = folder_of(name)
+    config = read_config(folder)
+    path = folder / WEIGHTS
+    try:
+        found = load_file(path)
+    except FileNotFoundError:
+        raise WeightsError(f"weights are missing: expected {path}") from None
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is not a whole safetensors file: {error}") from None
+    with torch.device("meta"):
+        model = Soul(config)
+    check(model.state_dict(), found, path)
+    model.load_state_dict({k: v.to(device, dtype) for k, v in found.items()}, assign=True)
+    return ready(model)
+
+
+def ready(model: Soul) -> Soul:
+    """`model` for serving: no gradients, convolutions in the layout that CPUs are fastest in."""
+    for part in (model.encoder, model.decoder):
+        nn.Module.to(part, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.eval().requires_grad_(False)
+
+
+def save(model: Soul, folder: Path, dtype: torch.dtype = torch.float16) -> None:
+    """Write `model` as `load` reads it; half precision on disk unless told otherwise."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {k: v.to("cpu", dtype).contiguous() for k, v in model.state_dict().items()}
+    save_file(tensors, folder / WEIGHTS)
+    (folder / CONFIG).write_text(json.dumps(to_dict(model.config), indent=2) + "\n")

@@ -1,0 +1,181 @@
+"""The one rollout: live streaming, offline rendering and training all call these functions.
+
+A chunk is one latent. For each: `listen` → `denoise` → `decode` (the pictures may leave now) →
+`commit` (codebook pullback, then the clean pass that writes keys and values). Streams are lists
+of states; a batch runs one forward and no stream can see another. No clock, no threads, no I/O.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from soul.model.audio import AudioEncoder, windows
+from soul.model.codebook import Codebook
+from soul.model.config import SoulConfig
+from soul.model.dit import DiT
+from soul.model.text import TextEncoder, tokenize
+from soul.model.vae import Encoder, Reference, light_decoder, to_bytes
+from soul.model.window import Context, Window, empty_window, gather
+
+TIMESTEPS = 1000.0  # Wan's scale: noise level 1 is timestep 1000
+
+
+class Soul(nn.Module):
+    """All that serves: encoders of picture, sound and words, the DiT, the codebook, the eVAE."""
+
+    def __init__(self, config: SoulConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config.vae)
+        self.decoder = light_decoder(config.vae)
+        self.audio = AudioEncoder(config.audio)
+        self.text = TextEncoder(config.text)
+        self.dit = DiT(config.dit)
+        self.codebook = Codebook(config.centroids, config.vae.channels)
+
+    @property
+    def device(self) -> torch.device:
+        return self.codebook.centroids.device
+
+    def words(self, prompts: Sequence[str]) -> Tensor:
+        """Prompts → [B, length, text_dim]."""
+        numbers = torch.stack([tokenize(p, self.config.text) for p in prompts])
+        return self.text(numbers.to(self.device))  # type: ignore[no-any-return]
+
+
+@dataclass(slots=True)
+class StreamState:
+    """Everything one stream remembers, apart from the weights that all streams share."""
+
+    window: Window
+    reference: Reference
+    decoder: Tensor  # [1, C, h, w], the decoder's own memory
+    words: Tensor  # [length, text_dim]
+    noise: torch.Generator
+    strays: float = 0.0  # share of the last latent's cells that the codebook pulled back
+
+    @property
+    def chunk(self) -> int:
+        """Number of the next chunk."""
+        return self.window.written
+
+
+def build(config: SoulConfig, seed: int) -> Soul:
+    """A model with random weights that depend on `seed` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Soul(config)
+    return model.eval()
+
+
+def sigmas(steps: int, shift: float) -> list[float]:
+    """Noise levels from 1 to 0, `steps` + 1 of them, shifted towards noise as Wan does."""
+    levels = [1 - i / steps for i in range(steps + 1)]
+    return [shift * s / (1 + (shift - 1) * s) for s in levels]
+
+
+def open_stream(model: Soul, portrait: Tensor, prompt: str, seed: int) -> StreamState:
+    """A stream that starts from `portrait` [3, H, W] in [-1, 1] and has heard nothing yet."""
+    size = model.config.image_size
+    if portrait.shape != (3, size, size):
+        raise ValueError(
+            f"portrait has shape {tuple(portrait.shape)}, expected (3, {size}, {size})"
+        )
+    picture = portrait.unsqueeze(0).to(model.device)
+    pivotal = model.encoder.still(picture)
+    reference = model.decoder.refer(picture, pivotal)
+    words = model.words([prompt])
+    window = empty_window(model.config, model.device, pivotal.dtype)
+    write_sink(model, [window], pivotal, words)
+    noise = torch.Generator(model.device).manual_seed(seed)
+    state = model.decoder.first_state(reference)
+    return StreamState(window, reference, state, words[0], noise)
+
+
+def write_sink(model: Soul, windows: Sequence[Window], pivotal: Tensor, words: Tensor) -> None:
+    """The pivotal latents [B, C, h, w] become the sinks: one clean pass, keys left unturned."""
+    clean = torch.zeros(len(pivotal), device=pivotal.device)
+    seen = model.dit(pivotal, clean, words, None, None, model.config.sink_distance)
+    for i, window in enumerate(windows):
+        window.sink_keys, window.sink_values = seen.keys[:, i], seen.values[:, i]
+
+
+def listen(model: Soul, pcm: Tensor) -> Tensor:
+    """Each stream's window of samples [B, window_samples] → audio tokens [B, n, audio_dim]."""
+    expected = model.config.window_samples
+    if pcm.shape[-1] != expected:
+        raise ValueError(f"a chunk hears {expected} samples, got {pcm.shape[-1]}")
+    return model.audio(pcm)  # type: ignore[no-any-return]
+
+
+def flow(
+    model: Soul, latent: Tensor, level: float, words: Tensor, audio: Tensor, context: Context
+) -> Tensor:
+    """The predicted flow of one denoising pass at one noise `level` for the whole batch."""
+    timesteps = torch.full((len(latent),), level * TIMESTEPS, device=latent.device)
+    answer = model.dit(latent, timesteps, words, audio, context, model.config.sink_distance)
+    return answer.flow  # type: ignore[no-any-return]
+
+
+def denoise(model: Soul, states: Sequence[StreamState], audio: Tensor, steps: int) -> Tensor:
+    """Noise → clean latents [B, C, h, w] in `steps` Euler steps, without guidance."""
+    config = model.config
+    shape = (1, config.vae.channels, config.grid, config.grid)
+    latent = torch.cat([torch.randn(shape, generator=s.noise, device=model.device) for s in states])
+    words = torch.stack([s.words for s in states])
+    context = gather([s.window for s in states])
+    levels = sigmas(steps, config.shift)
+    for level, following in pairwise(levels):
+        latent = latent + (following - level) * flow(model, latent, level, words, audio, context)
+    return latent
+
+
+def decode(model: Soul, states: Sequence[StreamState], latents: Tensor) -> Tensor:
+    """Latents [B, C, h, w] → pictures [B, 4, H, W, 3] uint8; moves the decoders' memories on."""
+    reference = Reference.cat([s.reference for s in states])
+    painted = model.decoder(latents, reference, torch.cat([s.decoder for s in states]))
+    for i, state in enumerate(states):
+        state.decoder = painted.state[i : i + 1]
+    return to_bytes(painted.pictures, model.config.vae.temporal)
+
+
+def commit(model: Soul, states: Sequence[StreamState], latents: Tensor, audio: Tensor) -> None:
+    """Latents become context: strays pulled back, then a clean pass writes keys and values."""
+    pulled, strays = model.codebook(latents)
+    words = torch.stack([s.words for s in states])
+    remember(model, [s.window for s in states], pulled, words, audio)
+    for state, share in zip(states, strays.tolist(), strict=True):
+        state.strays = share
+
+
+def remember(
+    model: Soul, windows: Sequence[Window], latents: Tensor, words: Tensor, audio: Tensor
+) -> None:
+    """The clean pass: keys and values of `latents`, at timestep 0, go into each stream's ring."""
+    clean = torch.zeros(len(latents), device=latents.device)
+    context = gather(windows)
+    seen = model.dit(latents, clean, words, audio, context, model.config.sink_distance)
+    for i, window in enumerate(windows):
+        window.write(seen.keys[:, i], seen.values[:, i])
+
+
+def advance(
+    model: Soul, states: Sequence[StreamState], pcm: Tensor, steps: int | None = None
+) -> Tensor:
+    """One whole chunk of each stream: [B, window_samples] → pictures [B, 4, H, W, 3] uint8."""
+    audio = listen(model, pcm)
+    latents = denoise(model, states, audio, steps or model.config.steps)
+    pictures = decode(model, states, latents)
+    commit(model, states, latents, audio)
+    return pictures
+
+
+def cut(model: Soul, pcm: Tensor) -> Tensor:
+    """A whole recording [n] at 16 kHz → every chunk's window [chunks, window_samples]."""
+    config = model.config
+    return windows(
+        pcm, config.audio.past_samples, config.chunk_samples, config.audio.lookahead_samples
+    )

@@ -1,0 +1,84 @@
+"""The ring of keys and values: a constant shape, integer slots, and the pivotal latent as a sink.
+
+Slot 0 is the sink. Its keys are kept unrotated and turned anew for each chunk, at a fixed distance
+behind it; the ring's keys were turned once, at their absolute position, when they were written.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from soul.model.config import SoulConfig
+
+
+@dataclass(slots=True)
+class Window:
+    """What one stream remembers. `keys`, `values` [layers, slots, heads, tokens, head_dim]."""
+
+    keys: Tensor
+    values: Tensor
+    sink_keys: Tensor  # [layers, heads, tokens, head_dim], unrotated
+    sink_values: Tensor
+    written: int = 0  # latents ever written; the next one's absolute position is this number
+
+    @property
+    def slots(self) -> int:
+        return self.keys.shape[1]
+
+    @property
+    def slot(self) -> int:
+        """Where the next latent goes."""
+        return self.written % self.slots
+
+    @property
+    def filled(self) -> int:
+        return min(self.written, self.slots)
+
+    def write(self, keys: Tensor, values: Tensor) -> None:
+        """Keep a clean latent's `keys`, `values` [layers, heads, tokens, head_dim]."""
+        self.keys[:, self.slot] = keys
+        self.values[:, self.slot] = values
+        self.written += 1
+
+
+def empty_window(config: SoulConfig, device: torch.device, dtype: torch.dtype) -> Window:
+    """A window without a sink yet and with nothing written."""
+    dit = config.dit
+    one = (dit.layers, dit.heads, config.tokens, dit.head_dim)
+    ring = (dit.layers, config.window, *one[1:])
+    zeros = torch.zeros(ring, device=device, dtype=dtype)
+    sink = torch.zeros(one, device=device, dtype=dtype)
+    return Window(zeros, zeros.clone(), sink, sink.clone())
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The windows of a batch side by side, as the DiT reads them."""
+
+    keys: Tensor  # [layers, B, heads, slots·tokens, head_dim]
+    values: Tensor
+    sink_keys: Tensor  # [layers, B, heads, tokens, head_dim]
+    sink_values: Tensor
+    visible: Tensor  # [B, 1, 1, (1 + slots + 1)·tokens] bool: sink, ring, the chunk itself
+    positions: Tensor  # [B] absolute position of the chunk
+
+
+def gather(windows: Sequence[Window]) -> Context:
+    """Lay the windows of several streams side by side; one stream of a batch sees its own only."""
+    keys = torch.stack([w.keys for w in windows], 1)
+    values = torch.stack([w.values for w in windows], 1)
+    tokens, slots, device = keys.shape[4], keys.shape[2], keys.device
+    filled = torch.tensor([w.filled for w in windows], device=device)
+    ring = torch.arange(slots, device=device) < filled.unsqueeze(-1)
+    always = torch.ones(len(windows), 1, dtype=torch.bool, device=device)
+    visible = torch.cat((always, ring, always), 1).repeat_interleave(tokens, 1)
+    return Context(
+        keys.permute(0, 1, 3, 2, 4, 5).flatten(3, 4),
+        values.permute(0, 1, 3, 2, 4, 5).flatten(3, 4),
+        torch.stack([w.sink_keys for w in windows], 1),
+        torch.stack([w.sink_values for w in windows], 1),
+        visible[:, None, None],
+        torch.tensor([w.written for w in windows], device=device),
+    )
