@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from soul.model.config import VaeConfig
 
-FLOW_RANGE = 0.25  # largest displacement a decoder can ask for, in half image sides
+FLOW_RANGE = 32.0  # largest displacement a decoder can ask for, in pixels
 SUBPIXELS = 4  # the decoders paint at a quarter of the size, 4 x 4 pixels a cell
 
 
@@ -117,7 +117,7 @@ class Painted:
     pictures: Tensor  # [B·4, 3, H, W]
     paint: Tensor  # [B·4, 3, H, W], what was painted
     mask: Tensor  # [B·4, 1, H, W], how much of the warped portrait shows
-    flow: Tensor  # [B·4, 2, H/8, W/8], backward flow in half image sides
+    flow: Tensor  # [B·4, 2, H/8, W/8], backward flow in pixels of the picture
     state: Tensor  # [B, C, H/16, W/16]
 
 
@@ -129,12 +129,16 @@ def pixel_grid(height: int, width: int, like: Tensor) -> Tensor:
     return torch.stack((x, y), -1).unsqueeze(0)
 
 
-def warp(picture: Tensor, flow: Tensor) -> Tensor:
-    """Sample `picture` [B, C, H, W] where the backward `flow` [B, 2, h, w] points."""
+def warp(picture: Tensor, flow: Tensor, scale: int = 1) -> Tensor:
+    """Sample `picture` [B, C, H, W] where the backward `flow` [B, 2, h, w] points.
+
+    `flow` counts pixels of a picture `scale` times as large as this one.
+    """
     height, width = picture.shape[-2:]
+    flow = flow.float() * (2 / (scale * width))
     if flow.shape[-2:] != (height, width):
         flow = F.interpolate(flow, (height, width), mode="bilinear", align_corners=False)
-    grid = pixel_grid(height, width, picture) + flow.float().permute(0, 2, 3, 1)
+    grid = pixel_grid(height, width, picture) + flow.permute(0, 2, 3, 1)
     return F.grid_sample(
         picture.float(), grid, mode="bilinear", padding_mode="border", align_corners=False
     )
@@ -186,7 +190,7 @@ class Decoder(nn.Module):
         flow = FLOW_RANGE * torch.tanh(self.flow(x).float())
         fine = reference.fine.repeat_interleave(self.temporal, 0)
         picture = reference.picture.repeat_interleave(self.temporal, 0)
-        x = self.join(torch.cat((self.up2(x), warp(fine, flow).to(x.dtype)), 1))
+        x = self.join(torch.cat((self.up2(x), warp(fine, flow, SUBPIXELS).to(x.dtype)), 1))
         painted = F.pixel_shuffle(self.head(self.full(F.silu(x))), SUBPIXELS)
         paint, mask = painted[:, :3].float(), torch.sigmoid(painted[:, 3:].float())
         pictures = torch.lerp(paint, warp(picture, flow), mask)

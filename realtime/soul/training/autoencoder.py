@@ -1,0 +1,219 @@
+"""Stages `autoencoder` and `light`: the latent space, its full decoder, and the light one.
+
+Both train on crops around what moves, at full scale: a crop of 128 pixels costs a quarter of a
+picture, and most of the rest of a portrait is a warp. The flow is supervised by the world's own.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from soul.model.config import VaeConfig
+from soul.model.vae import Decoder, Encoder, full_decoder, light_decoder, to_bytes
+from soul.timebase import FRAMES_PER_LATENT
+from soul.training.checkpoint import Checkpoint
+from soul.training.dataset import Bank
+from soul.training.losses import edge_l1, region_weight, shrink, weighted_l1
+from soul.training.progress import Length, Progress, learning_rate, sheet
+
+PAIR = 2  # latents of one example: the first is seen after the portrait, the second after the first
+GAINS = torch.tensor([5.0, 4.0, 4.0])  # mouth, eyes
+FLOW_STRIDE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PaintConfig:
+    """How a decoder is trained."""
+
+    length: Length = Length(6000)
+    batch: int = 6
+    crop: int = 128
+    peak: float = 1.5e-3
+    noise: float = 0.25  # largest deviation of the noise added to latents
+    save_every: int = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A batch of crops, pictures in [-1, 1]."""
+
+    portraits: Tensor  # [B, 3, s, s]
+    frames: Tensor  # [B, 8, 3, s, s]
+    flow: Tensor  # [B·8, 2, s/8, s/8] in pixels
+    weight: Tensor  # [B·8, 1, s, s]
+
+
+def corner(rng: np.random.Generator, box: np.ndarray, crop: int, size: int) -> tuple[int, int]:
+    """A crop's upper left corner, on the latent grid, somewhere around `box`."""
+    centre = (box[:2] + box[2:]) / 2 + rng.uniform(-0.3, 0.3, 2) * crop
+    at = np.clip(np.round((centre - crop / 2) / 16) * 16, 0, size - crop)
+    return int(at[0]), int(at[1])
+
+
+def draw_example(bank: Bank, rng: np.random.Generator, batch: int, crop: int) -> Example:
+    """Random pairs of latents, cropped around the mouth, an eye, or anywhere."""
+    size, count = bank.config.size, PAIR * FRAMES_PER_LATENT
+    portraits, frames, flows, boxes = [], [], [], []
+    for _ in range(batch):
+        clip = int(rng.integers(bank.config.clips))
+        start = FRAMES_PER_LATENT * int(rng.integers(bank.config.latents - PAIR + 1))
+        which = int(rng.choice(4, p=(0.45, 0.12, 0.13, 0.3)))
+        box = bank.boxes[clip, start, which] if which < 3 else np.tile(rng.uniform(0, size, 2), 2)
+        x, y = corner(rng, box, crop, size)
+        span = slice(start, start + count)
+        portraits.append(bank.portraits[clip, y : y + crop, x : x + crop])
+        frames.append(bank.frames[clip, span, y : y + crop, x : x + crop])
+        f, c = FLOW_STRIDE, crop // FLOW_STRIDE
+        flows.append(bank.flow[clip, span, y // f : y // f + c, x // f : x // f + c])
+        boxes.append(bank.boxes[clip, span] - np.array([x, y, x, y], np.float32))
+    return Example(
+        scaled(np.stack(portraits)),
+        scaled(np.stack(frames)),
+        torch.from_numpy(np.stack(flows)).float().flatten(0, 1).permute(0, 3, 1, 2),
+        region_weight(torch.from_numpy(np.stack(boxes)).flatten(0, 1), GAINS, crop, crop),
+    )
+
+
+def scaled(pictures: np.ndarray) -> Tensor:
+    """[..., H, W, 3] uint8 → [..., 3, H, W] float32 in [-1, 1]."""
+    return torch.from_numpy(pictures).movedim(-1, -3).float().div_(127.5).sub_(1)
+
+
+class Painter(nn.Module):
+    """An encoder and one decoder; the loss of both."""
+
+    def __init__(self, encoder: Encoder, decoder: Decoder, learn_encoder: bool) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.learn_encoder = learn_encoder
+
+    def latents(self, frames: Tensor) -> Tensor:
+        """Latents of [B, 4, 3, H, W]; while the encoder learns, its means follow the batch."""
+        if not self.learn_encoder:
+            with torch.no_grad():
+                return self.encoder(frames)  # type: ignore[no-any-return]
+        raw = self.encoder.raw(frames).float()
+        with torch.no_grad():
+            for buffer, now in (
+                (self.encoder.mean, raw.mean((0, 2, 3))),
+                (self.encoder.deviation, raw.std((0, 2, 3)).clamp_min(1e-3)),
+            ):
+                buffer.lerp_(now, 0.02)
+        return (raw - self.encoder.mean.view(1, -1, 1, 1)) / self.encoder.deviation.view(
+            1, -1, 1, 1
+        )
+
+    def forward(self, example: Example, noise: float) -> dict[str, Tensor]:
+        """Losses by name; `total` is what is minimised."""
+        batch = len(example.portraits)
+        groups = example.frames.unflatten(1, (PAIR, FRAMES_PER_LATENT))
+        stills = example.portraits[:, None, None].expand(-1, 1, FRAMES_PER_LATENT, -1, -1, -1)
+        z = self.latents(torch.cat((stills, groups), 1).flatten(0, 1))
+        z = z.unflatten(0, (batch, PAIR + 1))
+        amount = noise * torch.rand(batch, 1, 1, 1, 1)
+        noisy = z[:, 1:] + amount * torch.randn_like(z[:, 1:])
+        reference = self.decoder.refer(example.portraits, z[:, 0])
+        state = self.decoder.first_state(reference)
+        painted = []
+        for i in range(PAIR):
+            painted.append(self.decoder(noisy[:, i], reference, state))
+            state = painted[-1].state
+        truth = example.frames.unflatten(1, (PAIR, FRAMES_PER_LATENT)).transpose(0, 1)
+        truth = truth.flatten(0, 2)
+        weight = example.weight.unflatten(0, (batch, PAIR, FRAMES_PER_LATENT)).transpose(0, 1)
+        weight = weight.flatten(0, 2)
+        motion = example.flow.unflatten(0, (batch, PAIR, FRAMES_PER_LATENT)).transpose(0, 1)
+        return losses(
+            torch.cat([p.pictures for p in painted]),
+            torch.cat([p.paint for p in painted]),
+            torch.cat([p.flow for p in painted]),
+            truth,
+            motion.flatten(0, 2),
+            weight,
+        )
+
+
+def losses(
+    pictures: Tensor, paint: Tensor, flow: Tensor, truth: Tensor, motion: Tensor, weight: Tensor
+) -> dict[str, Tensor]:
+    """Picture, edges, what was painted, and flow against the world's own."""
+    picture = weighted_l1(pictures, truth, weight)
+    edge = edge_l1(pictures, truth, weight)
+    under = weighted_l1(paint, truth, weight)
+    steer = ((flow - motion).abs() * shrink(weight, FLOW_STRIDE)).mean()
+    total = picture + edge + 0.15 * under + 0.03 * steer
+    return {"total": total, "picture": picture, "edge": edge, "paint": under, "flow": steer}
+
+
+def train_painter(
+    painter: Painter, bank: Bank, config: PaintConfig, folder: Path, stage: str, seed: int
+) -> None:
+    """Run or resume one stage; leaves `state.pt`, curves and sample sheets in `folder`."""
+    torch.manual_seed(seed)
+    progress = Progress(stage, folder, config.length)
+    learned = [p for p in painter.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(learned, lr=config.peak, betas=(0.9, 0.99), weight_decay=1e-4)
+    checkpoint = Checkpoint(folder / "state.pt", painter, optimizer, progress)
+    checkpoint.resume()
+    for step in progress.run():
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(progress.fraction, config.peak)
+        rng = np.random.default_rng([seed, step])
+        example = draw_example(bank, rng, config.batch, config.crop)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = painter(example, config.noise)
+        optimizer.zero_grad(set_to_none=True)
+        found["total"].backward()
+        nn.utils.clip_grad_norm_(learned, 1.0)
+        optimizer.step()
+        progress.add(**{name: float(value) for name, value in found.items()})
+        if (step + 1) % config.save_every == 0:
+            checkpoint.save()
+            show(painter, bank, folder / "samples.png")
+            progress.plot()
+    checkpoint.save()
+    show(painter, bank, folder / "samples.png")
+    progress.plot()
+
+
+@torch.inference_mode()
+def show(painter: Painter, bank: Bank, path: Path, clips: int = 4) -> None:
+    """A sheet: portrait, then truth above answer, for a few clips."""
+    rows = []
+    for clip in range(clips):
+        group = slice(8, 8 + PAIR * FRAMES_PER_LATENT)
+        portrait = scaled(bank.portraits[clip : clip + 1])
+        truth = bank.frames[clip, group]
+        z = painter.encoder(scaled(truth).unflatten(0, (PAIR, FRAMES_PER_LATENT)))
+        reference = painter.decoder.refer(portrait, painter.encoder.still(portrait))
+        state = painter.decoder.first_state(reference)
+        answers: list[np.ndarray] = []
+        for i in range(PAIR):
+            painted = painter.decoder(z[i : i + 1], reference, state)
+            state = painted.state
+            answers.extend(to_bytes(painted.pictures, FRAMES_PER_LATENT)[0].numpy())
+        rows.append([bank.portraits[clip], *truth[1::3]])
+        rows.append([bank.portraits[clip], *answers[1::3]])
+    sheet(rows, path)
+
+
+def new_autoencoder(config: VaeConfig, seed: int) -> Painter:
+    torch.manual_seed(seed)
+    return Painter(*channels_last(Encoder(config), full_decoder(config)), learn_encoder=True)
+
+
+def new_light(config: VaeConfig, encoder: Encoder, seed: int) -> Painter:
+    """The light decoder over an encoder that has stopped learning."""
+    torch.manual_seed(seed)
+    encoder.requires_grad_(False)
+    return Painter(*channels_last(encoder, light_decoder(config)), learn_encoder=False)
+
+
+def channels_last(encoder: Encoder, decoder: Decoder) -> tuple[Encoder, Decoder]:
+    for part in (encoder, decoder):
+        nn.Module.to(part, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return encoder, decoder

@@ -1,0 +1,43 @@
+"""A training stage's state on disk, so that it can stop and go on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from soul.training.progress import Progress
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights, optimizer and progress of one stage in one file, replaced whole."""
+
+    path: Path
+    module: nn.Module
+    optimizer: torch.optim.Optimizer
+    progress: Progress
+
+    def save(self) -> None:
+        values = {
+            "module": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.progress.step,
+            "spent": self.progress.spent,
+            "curves": self.progress.curves,
+            "random": torch.get_rng_state(),
+        }
+        fresh = self.path.with_suffix(".new")
+        torch.save(values, fresh)
+        fresh.replace(self.path)
+
+    def resume(self) -> None:
+        """Go on from the file, if there is one."""
+        if not self.path.exists():
+            return
+        values = torch.load(self.path, weights_only=True)
+        self.module.load_state_dict(values["module"])
+        self.optimizer.load_state_dict(values["optimizer"])
+        self.progress.step, self.progress.spent = values["step"], values["spent"]
+        self.progress.curves = {k: [tuple(p) for p in v] for k, v in values["curves"].items()}
+        torch.set_rng_state(values["random"])

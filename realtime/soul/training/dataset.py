@@ -1,0 +1,143 @@
+"""Clips drawn from the world, with their sound and ground truth, in memory-mapped arrays.
+
+A bank is a folder; it is drawn once, by several processes, and resumed clip by clip. Nothing here
+trains. Everything about clip n follows from the bank's seed and n, so any machine draws the same.
+"""
+
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soul.timebase import FRAMES_PER_LATENT, SAMPLES_PER_FRAME, exact_div
+from soul.training.motion import CHANNELS, neutral
+from soul.training.performance import perform
+from soul.training.world import Artist, draw_identity, flow, regions
+
+Split = Literal["train", "held_out"]
+FLOW_SIZE = 32  # ground-truth flow is kept at an eighth of 256
+
+
+@dataclass(frozen=True, slots=True)
+class BankConfig:
+    """What a bank holds."""
+
+    split: Split = "train"
+    clips: int = 480
+    frames: int = 96  # a clip: 24 latents, 3.84 s
+    size: int = 256
+    seed: int = 1
+
+    @property
+    def latents(self) -> int:
+        return exact_div(self.frames, FRAMES_PER_LATENT)
+
+    @property
+    def samples(self) -> int:
+        return self.frames * SAMPLES_PER_FRAME
+
+
+ARRAYS: dict[str, str] = {
+    "portraits": "uint8",
+    "frames": "uint8",
+    "flow": "float16",
+    "motion": "float32",
+    "boxes": "float32",
+    "pcm": "float16",
+    "silent": "bool",
+}
+
+
+def shapes(config: BankConfig) -> dict[str, tuple[int, ...]]:
+    """Shape of every array: frames [clips, frames, H, W, 3], boxes [clips, frames, 3, 4], ..."""
+    n, t, s = config.clips, config.frames, config.size
+    return {
+        "portraits": (n, s, s, 3),
+        "frames": (n, t, s, s, 3),
+        "flow": (n, t, FLOW_SIZE, FLOW_SIZE, 2),
+        "motion": (n, t, len(CHANNELS)),
+        "boxes": (n, t, 3, 4),
+        "pcm": (n, config.samples),
+        "silent": (n, t),
+    }
+
+
+@dataclass(frozen=True)
+class Bank:
+    """An open bank: arrays as described in `shapes`, prompts one a clip."""
+
+    config: BankConfig
+    portraits: NDArray[np.uint8]
+    frames: NDArray[np.uint8]
+    flow: NDArray[np.float16]
+    motion: NDArray[np.float32]
+    boxes: NDArray[np.float32]  # mouth, left eye, right eye: x0, y0, x1, y1 in pixels
+    pcm: NDArray[np.float16]
+    silent: NDArray[np.bool_]
+    prompts: tuple[str, ...]
+
+
+def rng_of(config: BankConfig, clip: int) -> np.random.Generator:
+    """The generator that everything of one clip is drawn from."""
+    return np.random.default_rng([config.seed, clip, 0 if config.split == "train" else 1])
+
+
+def draw_clip(folder: Path, config: BankConfig, clip: int) -> str:
+    """Draw one clip into the bank's arrays; returns its prompt."""
+    rng = rng_of(config, clip)
+    identity = draw_identity(rng)
+    performance = perform(rng, config.frames / 25, config.split)
+    artist = Artist(identity, config.size)
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in ARRAYS}
+    arrays["portraits"][clip] = artist.frame(neutral(1)[0])
+    arrays["motion"][clip] = performance.motion[: config.frames]
+    arrays["pcm"][clip] = performance.pcm[: config.samples]
+    arrays["silent"][clip] = performance.silent[: config.frames]
+    for t, row in enumerate(performance.motion[: config.frames]):
+        arrays["frames"][clip, t] = artist.frame(row)
+        arrays["flow"][clip, t] = flow(identity, row, FLOW_SIZE) * (config.size / FLOW_SIZE)
+        boxes = regions(identity, row, config.size)
+        arrays["boxes"][clip, t] = (boxes.mouth, boxes.eye_left, boxes.eye_right)
+    return performance.prompt
+
+
+def draw_many(folder: Path, config: BankConfig, clips: range) -> None:
+    """Draw some clips; a small file a clip marks it as done."""
+    for clip in clips:
+        done = folder / "done" / f"{clip}.json"
+        if not done.exists():
+            done.write_text(json.dumps(draw_clip(folder, config, clip)))
+
+
+def make_bank(folder: Path, config: BankConfig, processes: int) -> Bank:
+    """Draw what is missing of the bank in `folder` and open it."""
+    note = folder / "bank.json"
+    (folder / "done").mkdir(parents=True, exist_ok=True)
+    wanted = json.dumps(asdict(config))
+    if note.exists() and note.read_text() != wanted:
+        raise ValueError(f"{folder} holds the bank {note.read_text()}, expected {wanted}")
+    if not note.exists():
+        for name, shape in shapes(config).items():
+            np.lib.format.open_memmap(folder / f"{name}.npy", "w+", ARRAYS[name], shape)
+        note.write_text(wanted)
+    missing = [c for c in range(config.clips) if not (folder / "done" / f"{c}.json").exists()]
+    jobs = [range(c, c + 1) for c in missing]
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for job in [pool.submit(draw_many, folder, config, clips) for clips in jobs]:
+            job.result()
+    return open_bank(folder)
+
+
+def open_bank(folder: Path) -> Bank:
+    """The bank in `folder`, its arrays memory-mapped."""
+    config = BankConfig(**json.loads((folder / "bank.json").read_text()))
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
+    prompts = tuple(
+        json.loads((folder / "done" / f"{clip}.json").read_text()) for clip in range(config.clips)
+    )
+    return Bank(config, prompts=prompts, **arrays)

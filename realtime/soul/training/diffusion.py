@@ -1,0 +1,280 @@
+"""Stages `teacher` and `student`: flow matching over encoded clips, then few steps, unguided.
+
+Both roll the model out chunk by chunk through the functions that serve live (`soul.model.sample`).
+The teacher sees true latents, a little disturbed, as its past; the student sees its own.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from soul.model.sample import TIMESTEPS, Soul, remember, sigmas, write_sink
+from soul.model.window import Context, Window, empty_window, gather
+from soul.training.checkpoint import Checkpoint
+from soul.training.losses import flow_matching, region_weight
+from soul.training.progress import Length, Progress, learning_rate
+
+GAINS = torch.tensor([8.0, 3.0, 3.0])  # mouth, eyes
+
+
+@dataclass(frozen=True)
+class Latents:
+    """A bank as the DiT sees it, float16 on disk or in memory."""
+
+    pivotal: NDArray[np.float16]  # [clips, C, h, w]
+    latents: NDArray[np.float16]  # [clips, n, C, h, w]
+    tokens: NDArray[np.float16]  # [clips, n, m, audio_dim]
+    boxes: NDArray[np.float32]  # [clips, n, 3, 4] in latent cells
+    prompts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherConfig:
+    """Flow matching with sound and words dropped now and then, for guidance."""
+
+    length: Length = Length(6000)
+    batch: int = 16
+    chunks: int = 10
+    peak: float = 1e-3
+    drop_sound: float = 0.1
+    drop_words: float = 0.1
+    disturb: float = 0.2  # largest deviation of the noise added to context latents
+    save_every: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class StudentConfig:
+    """Trajectory distillation on the student's own rollouts; no guidance is left at run time."""
+
+    length: Length = Length(1500)
+    batch: int = 8
+    chunks: int = 10
+    peak: float = 2e-4
+    teacher_steps: int = 8
+    guidance: float = 1.5
+    one_step: float = 0.25  # share of chunks that are distilled into a single step
+    save_every: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Clips:
+    """One batch of rollouts."""
+
+    pivotal: Tensor
+    latents: Tensor  # [B, chunks, C, h, w]
+    tokens: Tensor  # [B, chunks, m, audio_dim]
+    weight: Tensor  # [B, chunks, 1, h, w]
+    prompts: list[str]
+
+
+def draw_clips(data: Latents, rng: np.random.Generator, batch: int, chunks: int) -> Clips:
+    """Random stretches of `chunks` latents."""
+    clips, length = data.latents.shape[:2]
+    which = rng.integers(clips, size=batch)
+    starts = rng.integers(length - chunks + 1, size=batch)
+    spans = [(c, slice(s, s + chunks)) for c, s in zip(which, starts, strict=True)]
+    boxes = torch.from_numpy(np.stack([data.boxes[span] for span in spans]))
+    side = data.latents.shape[-1]
+    weight = region_weight(boxes.flatten(0, 1), GAINS, side, side)
+    return Clips(
+        torch.from_numpy(data.pivotal[which]).float(),
+        torch.from_numpy(np.stack([data.latents[span] for span in spans])).float(),
+        torch.from_numpy(np.stack([data.tokens[span] for span in spans])).float(),
+        (weight / weight.mean()).unflatten(0, boxes.shape[:2]),
+        [data.prompts[c] for c in which],
+    )
+
+
+def fresh_windows(model: Soul, pivotal: Tensor, words: Tensor) -> list[Window]:
+    """One window a stream with the pivotal latent as its sink; no gradients."""
+    windows = [empty_window(model.config, model.device, torch.float32) for _ in pivotal]
+    with torch.no_grad():
+        write_sink(model, windows, pivotal, words)
+    return windows
+
+
+def predict(
+    model: Soul, latent: Tensor, levels: Tensor, words: Tensor, sound: Tensor | None, past: Context
+) -> Tensor:
+    """The flow at each stream's own noise level [B]."""
+    answer = model.dit(latent, levels * TIMESTEPS, words, sound, past, model.config.sink_distance)
+    return answer.flow.float()  # type: ignore[no-any-return]
+
+
+def start(model: Soul, peak: float, folder: Path, progress: Progress) -> Checkpoint:
+    """The optimizer over DiT and words, and where the stage is kept. The rest is left alone."""
+    model.requires_grad_(False)
+    learned = nn.ModuleList([model.dit, model.text])
+    learned.requires_grad_(True)
+    optimizer = torch.optim.AdamW(
+        learned.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=1e-3
+    )
+    checkpoint = Checkpoint(folder / "state.pt", learned, optimizer, progress)
+    checkpoint.resume()
+    return checkpoint
+
+
+def descend(checkpoint: Checkpoint, loss: Tensor, peak: float) -> None:
+    """One optimizer step."""
+    optimizer = checkpoint.optimizer
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(checkpoint.progress.fraction, peak)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(checkpoint.module.parameters(), 1.0)
+    optimizer.step()
+
+
+def train_teacher(
+    model: Soul, data: Latents, config: TeacherConfig, folder: Path, seed: int
+) -> None:
+    """Flow matching with the true past; one optimizer step a chunk."""
+    torch.manual_seed(seed)
+    nn.init.zeros_(model.dit.head.head.weight)
+    progress = Progress("teacher", folder, config.length, every=100)
+    checkpoint = start(model, config.peak, folder, progress)
+    rollout: list[Tensor] = []
+    for step in progress.run():
+        rng = np.random.default_rng([seed, step])
+        chunk = step % config.chunks
+        if chunk == 0 or not rollout:
+            clips = draw_clips(data, rng, config.batch, config.chunks)
+            prompts = [p if rng.random() > config.drop_words else "" for p in clips.prompts]
+            with torch.autocast("cpu", torch.bfloat16):
+                windows = fresh_windows(model, clips.pivotal, model.words(prompts).detach())
+            rollout = [clips.latents]
+        with torch.autocast("cpu", torch.bfloat16):
+            sound = None if rng.random() < config.drop_sound else clips.tokens[:, chunk]
+            clean = clips.latents[:, chunk]
+            loss = teach(model, windows, clean, sound, prompts, clips.weight[:, chunk])
+        descend(checkpoint, loss, config.peak)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            amount = config.disturb * torch.rand(len(clean), 1, 1, 1)
+            past = clean + amount * torch.randn_like(clean)
+            remember(model, windows, past, model.words(prompts), clips.tokens[:, chunk])
+        progress.add(loss=float(loss))
+        if (step + 1) % config.save_every == 0:
+            checkpoint.save()
+            progress.plot()
+    checkpoint.save()
+    progress.plot()
+
+
+def teach(
+    model: Soul,
+    windows: list[Window],
+    clean: Tensor,
+    sound: Tensor | None,
+    prompts: list[str],
+    weight: Tensor,
+) -> Tensor:
+    """Flow-matching loss of one chunk at random noise levels, shifted as in sampling."""
+    noise = torch.randn_like(clean)
+    uniform = torch.rand(len(clean))
+    shift = model.config.shift
+    levels = shift * uniform / (1 + (shift - 1) * uniform)
+    mixed = torch.lerp(clean, noise, levels.view(-1, 1, 1, 1))
+    flow = predict(model, mixed, levels, model.words(prompts), sound, gather(windows))
+    return flow_matching(flow, noise, clean, weight)
+
+
+@torch.no_grad()
+def guide(
+    teacher: Soul,
+    latent: Tensor,
+    levels: list[float],
+    words: Tensor,
+    sound: Tensor,
+    past: Context,
+    guidance: float,
+) -> Tensor:
+    """Euler steps of the teacher along `levels`, guided by sound."""
+    for level, following in pairwise(levels):
+        at = torch.full((len(latent),), level)
+        flow = predict(teacher, latent, at, words, sound, past)
+        if guidance != 1.0:
+            deaf = predict(teacher, latent, at, words, None, past)
+            flow = deaf + guidance * (flow - deaf)
+        latent = latent + (following - level) * flow
+    return latent
+
+
+def train_student(
+    teacher: Soul, data: Latents, config: StudentConfig, folder: Path, seed: int
+) -> Soul:
+    """Distil the guided teacher into K steps along the student's own rollouts."""
+    torch.manual_seed(seed)
+    teacher.requires_grad_(False)
+    student = deepcopy(teacher)
+    progress = Progress("student", folder, config.length, every=50)
+    checkpoint = start(student, config.peak, folder, progress)
+    fresh = True
+    for step in progress.run():
+        rng = np.random.default_rng([seed, step])
+        chunk = step % config.chunks
+        with torch.autocast("cpu", torch.bfloat16):
+            if chunk == 0 or fresh:
+                clips = draw_clips(data, rng, config.batch, config.chunks)
+                words = teacher.words(clips.prompts)
+                mine = fresh_windows(student, clips.pivotal, student.words(clips.prompts).detach())
+                theirs = fresh_windows(teacher, clips.pivotal, words)
+                fresh = False
+            steps = 1 if rng.random() < config.one_step else student.config.steps
+            sound = clips.tokens[:, chunk]
+            said = student.words(clips.prompts)
+            loss, latent = distil(
+                teacher, student, (theirs, mine), (words, said), sound, steps,
+                clips.weight[:, chunk], config,
+            )  # fmt: skip
+        descend(checkpoint, loss, config.peak)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            latent, _ = student.codebook(latent.float())
+            remember(student, mine, latent, said.detach(), sound)
+            remember(teacher, theirs, latent, words, sound)
+        progress.add(loss=float(loss))
+        if (step + 1) % config.save_every == 0:
+            checkpoint.save()
+            progress.plot()
+    checkpoint.save()
+    progress.plot()
+    return student
+
+
+def distil(
+    teacher: Soul,
+    student: Soul,
+    windows: tuple[list[Window], list[Window]],
+    words: tuple[Tensor, Tensor],
+    sound: Tensor,
+    steps: int,
+    weight: Tensor,
+    config: StudentConfig,
+) -> tuple[Tensor, Tensor]:
+    """Each student step is held to the stretch of the teacher's trajectory that it jumps over.
+
+    Returns (loss, the student's own clean latent, without gradient).
+    """
+    shift = student.config.shift
+    fine = sigmas(config.teacher_steps, shift)
+    stride = config.teacher_steps // steps
+    theirs, mine = gather(windows[0]), gather(windows[1])
+    pivotal = windows[1][0]
+    side = student.config.grid
+    latent = torch.randn(len(windows[1]), student.config.vae.channels, side, side)
+    latent = latent.to(pivotal.keys.device)
+    total = torch.zeros(())
+    for i in range(steps):
+        levels = fine[i * stride : (i + 1) * stride + 1]
+        goal = guide(teacher, latent, levels, words[0], sound, theirs, config.guidance)
+        wanted = (goal - latent) / (levels[-1] - levels[0])
+        at = torch.full((len(latent),), levels[0])
+        flow = predict(student, latent, at, words[1], sound, mine)
+        total = total + ((flow - wanted).square() * weight).mean() * (levels[0] - levels[-1])
+        latent = (latent + (levels[-1] - levels[0]) * flow).detach()
+    return total, latent

@@ -1,0 +1,125 @@
+"""Stage `listener`: the audio encoder learns to hear the mouth before the DiT learns to draw it.
+
+What Whisper's training does for the 5B model, this does for `soul-mini`: from one chunk's window of
+sound, tell the mouth's channels of its four frames. The head that tells is thrown away afterwards.
+"""
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from soul.model.audio import AudioEncoder, windows
+from soul.model.config import SoulConfig
+from soul.timebase import FRAME_RATE, FRAMES_PER_LATENT, SAMPLES_PER_LATENT
+from soul.training.checkpoint import Checkpoint
+from soul.training.motion import COLUMN
+from soul.training.performance import perform
+from soul.training.progress import Length, Progress, learning_rate
+
+MOUTH = ("mouth_open", "mouth_wide", "lips_press", "jaw", "teeth", "tongue")
+COLUMNS = [COLUMN[name] for name in MOUTH]
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerConfig:
+    """How much speech is made, and how the encoder is trained on it."""
+
+    takes: int = 320
+    seconds: float = 16.0
+    seed: int = 11
+    length: Length = Length(4000)
+    batch: int = 96
+    peak: float = 2e-3
+
+
+def make_take(config: ListenerConfig, take: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sound [n] and the mouth's channels [frames, 6] of one take."""
+    rng = np.random.default_rng([config.seed, take])
+    performance = perform(rng, config.seconds, "train")
+    return performance.pcm.astype(np.float16), performance.motion[:, COLUMNS]
+
+
+def make_speech(path: Path, config: ListenerConfig, processes: int) -> None:
+    """All takes in one file."""
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        takes = list(pool.map(make_take, [config] * config.takes, range(config.takes), chunksize=4))
+    pcm, mouth = zip(*takes, strict=True)
+    np.savez(path, pcm=np.stack(pcm), mouth=np.stack(mouth))
+
+
+class Listener(nn.Module):
+    """An audio encoder and the head that tells the mouth; [B, samples] → [B, 4, 6]."""
+
+    def __init__(self, config: SoulConfig) -> None:
+        super().__init__()
+        self.audio = AudioEncoder(config.audio)
+        self.tell = nn.Linear(
+            self.audio.tokens * config.audio.out_dim, FRAMES_PER_LATENT * len(MOUTH)
+        )
+
+    def forward(self, pcm: Tensor) -> Tensor:
+        told = self.tell(self.audio(pcm).flatten(1))
+        return told.view(-1, FRAMES_PER_LATENT, len(MOUTH))  # type: ignore[no-any-return]
+
+
+def train_listener(
+    model: SoulConfig, config: ListenerConfig, folder: Path, seed: int, processes: int
+) -> Listener:
+    """Run or resume the stage."""
+    folder.mkdir(parents=True, exist_ok=True)
+    speech = folder / "speech.npz"
+    if not speech.exists():
+        make_speech(speech, config, processes)
+    data = np.load(speech)
+    sounds, mouths = torch.from_numpy(data["pcm"]), torch.from_numpy(data["mouth"])
+    held = max(1, len(sounds) // 20)
+    torch.manual_seed(seed)
+    listener = Listener(model)
+    progress = Progress("listener", folder, config.length, every=100)
+    optimizer = torch.optim.AdamW(listener.parameters(), lr=config.peak, weight_decay=1e-2)
+    checkpoint = Checkpoint(folder / "state.pt", listener, optimizer, progress)
+    checkpoint.resume()
+    for step in progress.run():
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(progress.fraction, config.peak)
+        rng = np.random.default_rng([seed, step])
+        take = torch.from_numpy(rng.integers(held, len(sounds), config.batch))
+        chunk = int(rng.integers(2, int(config.seconds * FRAME_RATE) // FRAMES_PER_LATENT - 1))
+        told = listener(window_of(model, sounds[take].float(), chunk))
+        truth = mouths[take, chunk * FRAMES_PER_LATENT : (chunk + 1) * FRAMES_PER_LATENT]
+        loss = F.smooth_l1_loss(told, truth, beta=0.1)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        progress.add(loss=float(loss))
+        if (step + 1) % 500 == 0:
+            progress.add(held_out_correlation=hear(listener, model, sounds[:held], mouths[:held]))
+            checkpoint.save()
+    checkpoint.save()
+    progress.plot()
+    return listener.eval()
+
+
+def window_of(model: SoulConfig, pcm: Tensor, chunk: int) -> Tensor:
+    """What chunk `chunk` of each of [B, n] hears."""
+    start = chunk * SAMPLES_PER_LATENT - model.audio.past_samples
+    return pcm[:, start : start + model.window_samples]
+
+
+@torch.inference_mode()
+def hear(listener: Listener, model: SoulConfig, sounds: Tensor, mouths: Tensor) -> float:
+    """Correlation of the told opening with the truth over whole takes."""
+    told = []
+    for pcm in sounds.float():
+        cut = windows(
+            pcm, model.audio.past_samples, SAMPLES_PER_LATENT, model.audio.lookahead_samples
+        )
+        told.append(listener(cut).flatten(0, 1)[:, 0])
+    answer = torch.stack(told)[:, : mouths.shape[1]]
+    return float(torch.corrcoef(torch.stack((answer.flatten(), mouths[..., 0].flatten())))[0, 1])

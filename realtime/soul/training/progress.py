@@ -1,0 +1,109 @@
+"""What a person watching a training run sees: lines with the time left, curves, TensorBoard."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image
+from torch.utils.tensorboard import SummaryWriter
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+log = logging.getLogger("soul.training")
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How long a stage is. `steps` reproduce a run; `minutes`, if given, ends it earlier."""
+
+    steps: int
+    minutes: float | None = None
+
+
+@dataclass
+class Progress:
+    """Counts steps, says how far a stage is in [0, 1], and writes curves as it goes."""
+
+    stage: str
+    folder: Path
+    length: Length
+    every: int = 50
+    step: int = 0
+    spent: float = 0.0  # seconds, kept over a resume
+    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.writer = SummaryWriter(str(self.folder / "tensorboard"))
+        self.sums: dict[str, float] = {}
+        self.counted = 0
+
+    @property
+    def fraction(self) -> float:
+        """How much of the stage is done, by steps or by time, whichever is further."""
+        by_time = 0.0 if self.length.minutes is None else self.spent / (60 * self.length.minutes)
+        return min(1.0, max(self.step / self.length.steps, by_time))
+
+    def run(self) -> Iterator[int]:
+        """The steps that are left."""
+        while self.fraction < 1:
+            began = time.monotonic()
+            yield self.step
+            self.spent += time.monotonic() - began
+            self.step += 1
+
+    def add(self, **values: float) -> None:
+        """Count one step's figures; every so often their means are written."""
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.counted += 1
+        if self.counted == self.every:
+            self.report()
+
+    def report(self) -> None:
+        means = {name: total / self.counted for name, total in self.sums.items()}
+        self.sums, self.counted = {}, 0
+        for name, value in means.items():
+            self.curves.setdefault(name, []).append((self.step, value))
+            self.writer.add_scalar(f"{self.stage}/{name}", value, self.step)
+        done = max(self.fraction, 1e-6)
+        left = self.spent * (1 - done) / done / 60
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
+        log.info("%s  step %d  %.0f %%  %.0f min left  %s",
+                 self.stage, self.step, 100 * done, left, figures)  # fmt: skip
+
+    def plot(self) -> None:
+        """Curves as one PNG and one JSON."""
+        if not self.curves:
+            return
+        (self.folder / "curves.json").write_text(json.dumps(self.curves))
+        figure, axes = plt.subplots(
+            1, len(self.curves), figsize=(4 * len(self.curves), 3), squeeze=False
+        )
+        for axis, (name, points) in zip(axes[0], self.curves.items(), strict=True):
+            axis.plot(*zip(*points, strict=True))
+            axis.set_title(f"{self.stage}: {name}")
+            axis.set_xlabel("step")
+        figure.tight_layout()
+        figure.savefig(self.folder / "curves.png", dpi=110)
+        plt.close(figure)
+
+
+def learning_rate(fraction: float, peak: float, warmup: float = 0.03) -> float:
+    """Linear warm-up, then a cosine to a hundredth of `peak`."""
+    if fraction < warmup:
+        return peak * fraction / warmup
+    return peak * float(
+        0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * (fraction - warmup) / (1 - warmup)))
+    )
+
+
+def sheet(rows: list[list[np.ndarray]], path: Path) -> None:
+    """Rows of equally large RGB pictures, as one PNG to look at."""
+    Image.fromarray(np.concatenate([np.concatenate(row, 1) for row in rows], 0)).save(path)
