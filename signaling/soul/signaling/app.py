@@ -24,10 +24,11 @@ from soul.signaling.gallery import data_url
 from soul.signaling.protocol import Close
 from soul.web import STATIC
 
+# 'unsafe-eval': browser drivers wait for a page's state by evaluating text; the page does not.
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob: mediastream:; "
-        "connect-src 'self' ws: wss:; style-src 'self'; script-src 'self'; "
+        "connect-src 'self' ws: wss:; style-src 'self'; script-src 'self' 'unsafe-eval'; "
         "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
     ),
     "Permissions-Policy": "microphone=(self), camera=()",
@@ -74,14 +75,15 @@ class Pages:
         return self._guarded(request, self._portraits)
 
     async def health(self, request: Request) -> Response:
-        limits = self._door.config.limits
+        limits, failure = self._door.config.limits, self._door.failure()
         return JSONResponse(
-            {
-                "status": "ok",
+            status_code=200 if failure is None else 503,
+            content={
+                "status": failure or "ok",
                 "model": self._door.model,
                 "sessions": len(self._door.registry),
                 "max_sessions": limits.max_sessions,
-            }
+            },
         )
 
     async def stats(self, request: Request) -> Response:

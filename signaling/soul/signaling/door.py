@@ -31,6 +31,7 @@ class WorkerLike(Protocol):
 
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
+    def failure(self) -> str | None: ...  # why it died by itself, if it did
 
 
 class SessionLike(Protocol):
@@ -141,6 +142,10 @@ class Door:
         async with self._reading:  # one at a time: a large image costs memory and a core
             picture = await asyncio.to_thread(self._rooms.read_portrait, data)
         return self.uploads.add(picture), picture
+
+    def failure(self) -> str | None:
+        """Why nothing can be served any more, in one sentence, or None."""
+        return self._rooms.worker.failure()
 
     def stats(self) -> dict[str, Any]:
         """What every open session measured, by session."""

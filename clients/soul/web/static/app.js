@@ -94,7 +94,10 @@ async function connect(mine) {
   debug.pc = call.pc;
   call.addEventListener('track', (event) => {
     video.srcObject = event.detail;
-    video.play().catch(() => complain('The browser does not play the sound yet; click on the page once.'));
+    video.play().catch((error) => {
+      // A second track interrupts the first one's play(), which is no trouble at all.
+      if (error.name === 'NotAllowedError') complain('The browser holds the sound back; press the picture once.');
+    });
   });
   call.addEventListener('stats', (event) => panel.server((debug.stats = event.detail)));
   call.addEventListener('rtt', (event) => panel.roundTrip(event.detail));
@@ -187,6 +190,7 @@ function choose() {
 $('talk').addEventListener('click', () => (RUNNING.includes(debug.state) ? finish('ready') : start()));
 $('listen-only').addEventListener('click', () => start({ silent: true }));
 $('mute').addEventListener('click', mute);
+video.addEventListener('click', () => video.srcObject && video.play().then(() => complain('')));
 gallery.addEventListener('chosen', () => {
   complain('');
   choose();
