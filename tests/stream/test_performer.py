@@ -1,0 +1,139 @@
+"""Many streams through one tiny model: the same pictures as the one rollout, and states apart."""
+
+import numpy as np
+import pytest
+import torch
+
+from soul.model import sample
+from soul.model.config import SOUL_TEST
+from soul.model.sample import Soul
+from soul.stream.performer import Performer
+from soul.stream.types import Frames, Pictures, Samples, Work
+
+
+class Ticks:
+    """A clock that moves on by one second a reading."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def model() -> Soul:
+    return sample.build(SOUL_TEST, seed=1)
+
+
+def portrait(seed: int) -> Pictures:
+    size = SOUL_TEST.image_size
+    return np.random.default_rng(seed).integers(0, 256, (size, size, 3), np.uint8)
+
+
+def sound(seed: int) -> Samples:
+    noise = np.random.default_rng(seed).standard_normal(SOUL_TEST.window_samples)
+    return (noise * 0.1).astype(np.float32)
+
+
+def work(stream: str, chunk: int, steps: int = 2, seed: int | None = None) -> Work:
+    return Work(stream, chunk, sound(chunk if seed is None else seed), steps, deadline=0)
+
+
+def perform(performer: Performer, *works: Work) -> list[Frames]:
+    return list(performer.perform(works))
+
+
+def test_pictures_are_those_of_the_one_rollout(model: Soul) -> None:
+    performer = Performer(model, Ticks())
+    performer.open("a", portrait(1), "a person", seed=5)
+    shown = [perform(performer, work("a", n))[0].pictures for n in range(3)]
+    picture = torch.from_numpy(portrait(1)).permute(2, 0, 1).float() / 127.5 - 1
+    with torch.no_grad():
+        state = sample.open_stream(model, picture, "a person", seed=5)
+        expected = [
+            sample.advance(model, [state], torch.from_numpy(sound(n))[None])[0].numpy()
+            for n in range(3)
+        ]
+    np.testing.assert_array_equal(np.stack(shown), np.stack(expected))
+
+
+def test_a_stream_is_the_same_alone_and_in_company(model: Soul) -> None:
+    alone, together = Performer(model, Ticks()), Performer(model, Ticks())
+    alone.open("a", portrait(1), "a person", seed=5)
+    together.open("a", portrait(1), "a person", seed=5)
+    together.open("b", portrait(2), "someone else", seed=6)
+    for n in range(3):
+        expected = perform(alone, work("a", n))[0].pictures.astype(int)
+        both = perform(together, work("b", n, seed=90 + n), work("a", n))
+        assert [frames.stream for frames in both] == ["b", "a"]
+        assert np.abs(both[1].pictures - expected).max() <= 1  # a rounding of float32
+
+
+def test_frames_leave_before_the_state_moves_on(model: Soul) -> None:
+    performer = Performer(model, Ticks())
+    performer.open("a", portrait(1), "", seed=5)
+    pictures = performer.perform([work("a", 0)])
+    first = next(pictures)
+    assert first.pictures.shape == (4, 64, 64, 3)
+    assert not torch.is_inference_mode_enabled()
+    assert next(pictures, None) is None
+    second = perform(performer, work("a", 1, seed=0))[0]
+    assert not np.array_equal(first.pictures, second.pictures)
+
+
+def test_stage_times_are_by_the_clock_given(model: Soul) -> None:
+    performer = Performer(model, Ticks())
+    performer.open("a", portrait(1), "", seed=5)
+    first = perform(performer, work("a", 0))[0].times
+    second = perform(performer, work("a", 1))[0].times
+    assert (first.listen, first.denoise, first.decode, first.commit) == (1, 1, 1, 0)
+    assert second.commit == 1
+    assert second.total == 4
+
+
+def test_format_and_steps_are_the_models(model: Soul) -> None:
+    performer = Performer(model, Ticks())
+    assert performer.format.window_samples == SOUL_TEST.window_samples
+    assert performer.format.image_size == 64
+    assert performer.steps == SOUL_TEST.steps
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((64, 32, 3), np.uint8),
+        np.zeros((64, 64, 4), np.uint8),
+        np.zeros((64, 64, 3), np.float32),
+    ],
+)
+def test_a_wrong_portrait_is_refused(model: Soul, wrong: Pictures) -> None:
+    with pytest.raises(ValueError, match=r"\(64, 64, 3\) of uint8 was expected"):
+        Performer(model, Ticks()).open("a", wrong, "", seed=0)
+
+
+def test_batches_that_cannot_be_are_refused(model: Soul) -> None:
+    performer = Performer(model, Ticks())
+    performer.open("a", portrait(1), "", seed=0)
+    performer.open("b", portrait(1), "", seed=0)
+    with pytest.raises(ValueError, match="'c' is not open"):
+        perform(performer, work("c", 0))
+    with pytest.raises(ValueError, match="two chunks of one stream"):
+        perform(performer, work("a", 0), work("a", 1))
+    with pytest.raises(ValueError, match=r"mixes step counts \[1, 2\]"):
+        perform(performer, work("a", 0, steps=1), work("b", 0, steps=2))
+    with pytest.raises(ValueError, match="'a' is open already"):
+        performer.open("a", portrait(1), "", seed=0)
+
+
+def test_a_closed_stream_is_gone_and_may_be_opened_anew(model: Soul) -> None:
+    performer = Performer(model, Ticks())
+    performer.open("a", portrait(1), "", seed=5)
+    first = perform(performer, work("a", 0))[0]
+    performer.close("a")
+    performer.close("a")
+    with pytest.raises(ValueError, match="not open"):
+        perform(performer, work("a", 1))
+    performer.open("a", portrait(1), "", seed=5)
+    np.testing.assert_array_equal(perform(performer, work("a", 0))[0].pictures, first.pictures)
