@@ -106,7 +106,7 @@ class Film:
         self._mux(self._video.encode(None))
         self._mux(self._audio.encode(None))
 
-    def _mux(self, packets: Sequence[Packet[Any]]) -> None:
+    def _mux(self, packets: "Sequence[Packet[Any]]") -> None:
         for packet in packets:
             if isinstance(packet.stream, VideoStream) and packet.pts is not None:
                 # the last picture is shown only as long as there is sound

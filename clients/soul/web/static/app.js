@@ -27,7 +27,7 @@ const panel = new Panel($);
 const gallery = new Gallery({ root: $('gallery'), input: $('file'), drop: $('drop'), body: document.body, query });
 
 /** What tests and benchmarks may read. */
-const debug = { pc: null, stats: null, state: 'ready', session: null, clickedAt: null, firstFrameMs: null, frames: 0 };
+const debug = { pc: null, call: null, stats: null, state: 'ready', session: null, clickedAt: null, firstFrameMs: null, frames: 0 };
 window.__soul = debug;
 
 let line = new Line(socketUrl);
@@ -91,7 +91,7 @@ async function connect(mine) {
   const fresh = freshLine();
   fresh.taken = true;
   call = new Call(fresh, microphone);
-  debug.pc = call.pc;
+  Object.assign(debug, { call, pc: call.pc });
   call.addEventListener('track', (event) => {
     video.srcObject = event.detail;
     video.play().catch((error) => {

@@ -42,32 +42,33 @@ export class Panel {
     this.#set('figure-rtt', `${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`);
   }
 
-  /** One `stats` message of the session. */
+  /** One `stats` message of the session: the fields of `soul.session.stats.SessionStats`. */
   server(stats) {
-    this.latency = stats.latency_ms;
-    this.#set('figure-latency', ms(stats.latency_ms));
-    this.#set('figure-queue', `${stats.queue}`);
-    this.#set('figure-drops', `${stats.repeated} · ${stats.dropped}`);
-    this.#stages(stats.stages_ms);
+    this.latency = stats.delay_p50_ms;
+    this.#set('figure-latency', `${ms(stats.delay_p50_ms)}`);
+    this.#set('figure-p95', `${ms(stats.delay_p95_ms)}`);
+    this.#set('figure-queue', `${stats.queued_pictures} · ${stats.waiting_chunks}`);
+    this.#set('figure-drops', `${stats.frames_repeated} · ${stats.frames_skipped + stats.pictures_dropped}`);
+    this.#stages(stages(stats));
     this.#summary();
   }
 
   #summary() {
     const parts = [];
     if (this.fps !== null) parts.push(`${this.fps.toFixed(0)} frames/s`);
-    if (this.latency !== null) parts.push(ms(this.latency));
+    if (this.latency) parts.push(ms(this.latency));
     if (parts.length) this.#set('measured-line', parts.join(' · '));
   }
 
-  #stages(stages) {
-    const entries = Object.entries(stages);
-    if (this.drawn !== entries.length) {
-      this.drawn = entries.length;
-      this.$('way').replaceChildren(...entries.map((_, index) => shaded('i', index)));
-      this.$('stages').replaceChildren(...entries.map(([name], index) => row(name, index)));
+  #stages(list) {
+    if (this.drawn !== list.length) {
+      this.drawn = list.length;
+      this.$('way').replaceChildren(...list.map((_, index) => shaded('i', index)));
+      this.$('stages').replaceChildren(...list.map(({ name }, index) => row(name, index)));
     }
-    entries.forEach(([, value], index) => {
-      this.$('way').children[index].style.flexGrow = value;
+    list.forEach(({ value, onTheWay }, index) => {
+      this.$('way').children[index].style.flexGrow = onTheWay ? value : 0;
+      this.$('way').children[index].hidden = !onTheWay;
       this.$('stages').children[index].lastChild.textContent = ms(value);
     });
   }
@@ -75,6 +76,20 @@ export class Panel {
   #set(id, text) {
     this.$(id).textContent = text;
   }
+}
+
+/** The way of one sound, stage by stage. What is not measured itself is the time that the chunk
+ *  needs to fill and to be due. `commit` runs after the pictures have left. */
+function stages(stats) {
+  const measured = stats.ingest_delay_ms + stats.listen_ms + stats.denoise_ms + stats.decode_ms;
+  return [
+    { name: 'sound in', value: stats.ingest_delay_ms, onTheWay: true },
+    { name: 'chunk fills, waits', value: Math.max(0, stats.delay_p50_ms - measured), onTheWay: true },
+    { name: 'listen', value: stats.listen_ms, onTheWay: true },
+    { name: 'denoise', value: stats.denoise_ms, onTheWay: true },
+    { name: 'decode', value: stats.decode_ms, onTheWay: true },
+    { name: 'commit, after', value: stats.commit_ms, onTheWay: false },
+  ];
 }
 
 function shaded(tag, index) {
@@ -90,5 +105,5 @@ function row(name, index) {
 }
 
 function ms(value) {
-  return value === null ? '–' : `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 }
