@@ -1,0 +1,32 @@
+"""The command `soul`: one place where its subcommands meet. Knows nothing of what they do."""
+
+import typer
+
+from soul.cli.animate import animate
+from soul.cli.doctor import doctor
+from soul.cli.serve import serve
+
+app = typer.Typer(
+    name="soul",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "A portrait that speaks with you, live.\n\n"
+        "[bold]Try it[/bold]: run [cyan]soul serve[/cyan], open the page it prints, choose a face, "
+        "press [italic]Start talking[/italic] and speak.\n\n"
+        "[bold]Without a browser[/bold]: [cyan]soul animate face.png speech.wav -o out.mp4[/cyan] "
+        "makes a film with the same model, in the same way.\n\n"
+        "[bold]If something is missing[/bold]: [cyan]soul doctor[/cyan] says what this machine can "
+        "run, and why not."
+    ),
+)
+app.command()(serve)
+app.command()(animate)
+app.command()(doctor)
+
+
+def main() -> None:
+    """Entry point of the installed command."""
+    app()

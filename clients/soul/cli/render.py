@@ -1,0 +1,149 @@
+"""The work of `soul animate`: sound and portrait in, the rollout, pictures into a film.
+
+Knows the model's rollout; reading sound and writing films are elsewhere, and so is the command.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from soul.cli.animate import AnimateConfig, Report
+from soul.cli.console import stderr
+from soul.cli.film import Film, FilmError, pictures_for
+from soul.cli.sound import Sound, read_sound
+from soul.media.portrait import PortraitError, read_portrait
+from soul.model import sample
+from soul.model.load import WeightsError, load
+from soul.model.sample import Soul
+from soul.timebase import FRAME_RATE
+
+Picture = NDArray[np.uint8]
+Seconds = Callable[[], float]
+
+
+def make(config: AnimateConfig, portrait: Path, speech: Path) -> Report:
+    """Makes the film; SoundError, PortraitError, WeightsError or FilmError if it cannot."""
+    if config.output.suffix.lower() != ".mp4":
+        raise FilmError(f"the output is {str(config.output)!r}; expected a name ending in .mp4")
+    sound = read_sound(speech)
+    picture_data = _read(portrait)
+    _check_device(config.device)
+    model = load(config.model, config.device)
+    picture = read_portrait(picture_data, model.config.image_size)
+    frames = pictures_for(sound.film.shape[1])
+    stopwatch = _Stopwatch(time.perf_counter)
+    with (
+        _progress() as progress,
+        Film(config.output, model.config.image_size, sound.film) as film,
+    ):
+        task = progress.add_task(config.output.name, total=frames)
+        shown = 0
+        for pictures in stopwatch.over(render(model, picture, sound, config)):
+            film.add(pictures[: frames - shown])
+            shown += min(len(pictures), frames - shown)
+            progress.update(task, completed=shown)
+    return Report(
+        frames=frames,
+        fps=float(FRAME_RATE),
+        seconds=sound.seconds,
+        realtime_factor=stopwatch.total / sound.seconds,
+        first_frame_ms=stopwatch.first * 1000,
+        model=config.model,
+        device=str(model.device),
+        peak_memory_bytes=peak_memory(model.device),
+    )
+
+
+def render(
+    model: Soul, portrait: Picture, sound: Sound, config: AnimateConfig
+) -> Iterator[Picture]:
+    """The film's pictures, a chunk at a time: uint8 [4, size, size, 3] each."""
+    with torch.inference_mode():
+        still = torch.from_numpy(portrait.copy()).permute(2, 0, 1).float() / 127.5 - 1
+        states = [sample.open_stream(model, still, config.prompt, config.seed)]
+        chunks = sample.cut(model, torch.from_numpy(sound.speech).to(model.device))
+    for pcm in chunks:
+        with torch.inference_mode():  # entered anew: a mode held across a yield would leak out
+            audio = sample.listen(model, pcm.unsqueeze(0))
+            latents = sample.denoise(model, states, audio, config.steps or model.config.steps)
+            pictures = sample.decode(model, states, latents)[0].cpu().numpy()
+        yield pictures
+        with torch.inference_mode():
+            sample.commit(model, states, latents, audio)
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes that were in use: the device's if it has its own memory, or the process's."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux KiB
+
+
+class _Stopwatch:
+    """Seconds spent inside an iterator, and until its first item."""
+
+    def __init__(self, seconds: Seconds) -> None:
+        self._seconds = seconds
+        self.total = 0.0
+        self.first = 0.0
+
+    def over(self, items: Iterator[Picture]) -> Iterator[Picture]:
+        while True:
+            began = self._seconds()
+            item = next(items, None)
+            self.total += self._seconds() - began
+            if item is None:
+                return
+            self.first = self.first or self.total
+            yield item
+
+
+def _read(portrait: Path) -> bytes:
+    try:
+        return portrait.read_bytes()
+    except OSError as error:
+        raise PortraitError(
+            f"{str(portrait)!r} cannot be read ({error.strerror}); expected an image of a face"
+        ) from None
+
+
+def _check_device(device: str) -> None:
+    """WeightsError if the weights cannot be brought to `device`."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        raise WeightsError(
+            f"the device {device!r} is not usable here; expected cpu, or cuda with a GPU"
+        ) from None
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=stderr(),
+        transient=True,
+    )

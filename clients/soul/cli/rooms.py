@@ -1,0 +1,77 @@
+"""Puts the real rooms behind the door: the worker's process, aiortc sessions, portraits.
+
+Only this file translates their errors into the door's. It does NOT know HTTP.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from soul.media.portrait import PortraitError, read_portrait
+from soul.media.tracks import OfferError
+from soul.session.session import Session, SessionConfig, SessionError
+
+from soul.signaling.door import Refused, Rooms
+from soul.signaling.gallery import Picture
+from soul.stream.worker import LoadSoul, Worker, WorkerConfig, WorkerError
+
+
+class LiveWorker:
+    """The worker's process as `door.WorkerLike`."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    async def start(self) -> None:
+        try:
+            await self._worker.start()
+        except WorkerError as error:
+            raise Refused("worker", str(error)) from error
+
+    async def stop(self) -> None:
+        await self._worker.stop()
+
+    def failure(self) -> str | None:
+        error = self._worker.failure
+        return None if error is None else str(error)
+
+
+class LiveSession:
+    """A session as `door.SessionLike`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def start(self, offer_sdp: str, portrait: Picture, prompt: str) -> str:
+        try:
+            return await self._session.start(offer_sdp, portrait, prompt)
+        except OfferError as error:
+            raise Refused("offer", str(error)) from error
+        except (SessionError, WorkerError) as error:
+            raise Refused("worker", str(error)) from error
+
+    async def close(self, reason: str) -> None:
+        await self._session.close(reason)
+
+    def stats(self) -> dict[str, Any]:
+        try:
+            return self._session.stats().to_json()
+        except SessionError:
+            return {"state": "starting"}
+
+
+def live_rooms(model: str, device: str, threads: int) -> Rooms:
+    """The rooms of one server that runs `model` on `device`."""
+    worker = Worker(WorkerConfig(factory=LoadSoul(model, device, threads)))
+
+    def open_session(name: str, on_closed: Callable[[str], None]) -> LiveSession:
+        session = Session(name, worker, SessionConfig(), time.monotonic_ns, on_closed)
+        return LiveSession(session)
+
+    def read(data: bytes) -> Picture:
+        try:
+            return read_portrait(data, worker.format.image_size)
+        except PortraitError as error:
+            raise Refused("portrait", str(error)) from error
+
+    return Rooms(LiveWorker(worker), open_session, read, model)

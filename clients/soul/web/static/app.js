@@ -1,0 +1,201 @@
+// The page: one state, and everything that is shown follows from it.
+
+import { Call, CallError, Line, openMicrophone } from './call.js';
+import { Gallery, sentence } from './gallery.js';
+import { Meter } from './meter.js';
+import { Panel } from './panel.js';
+
+const STATES = {
+  ready: 'Ready',
+  asking: 'Asking for the microphone',
+  connecting: 'Connecting',
+  live: 'Live',
+  reconnecting: 'Reconnecting',
+  ended: 'Ended',
+  failed: 'Not connected',
+};
+const RUNNING = ['asking', 'connecting', 'live', 'reconnecting'];
+const RECONNECT_MS = [400, 1500, 4000];
+
+const $ = (id) => document.getElementById(id);
+const token = new URLSearchParams(location.search).get('token');
+const query = token ? `?token=${encodeURIComponent(token)}` : '';
+const socketUrl = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws${query}`;
+
+const video = $('avatar');
+const panel = new Panel($);
+const gallery = new Gallery({ root: $('gallery'), input: $('file'), drop: $('drop'), body: document.body, query });
+
+/** What tests and benchmarks may read. */
+const debug = { pc: null, call: null, stats: null, state: 'ready', session: null, clickedAt: null, firstFrameMs: null, frames: 0 };
+window.__soul = debug;
+
+let line = new Line(socketUrl);
+let call = null;
+let meter = null;
+let microphone = null;
+let attempt = 0;
+let turn = 0; // grows with every start and stop: what an older turn awaited is no longer wanted
+
+function enter(state) {
+  debug.state = state;
+  document.body.dataset.state = state;
+  const running = RUNNING.includes(state);
+  document.body.classList.toggle('running', running);
+  $('state').textContent = STATES[state];
+  $('talk-label').textContent = running ? 'Stop' : 'Start talking';
+  $('faces').disabled = running;
+  $('prompt').disabled = running;
+  gallery.locked = running;
+  $('mute').hidden = state !== 'live';
+  if (!running) document.body.classList.remove('moving');
+}
+
+function complain(text) {
+  $('alert').textContent = text;
+  if (!text) $('listen-only').hidden = true;
+}
+
+function freshLine() {
+  if (!line.usable || line.taken) line = new Line(socketUrl);
+  return line;
+}
+
+async function start({ silent = false } = {}) {
+  const mine = (turn += 1);
+  complain('');
+  debug.clickedAt = performance.now();
+  debug.firstFrameMs = null;
+  debug.frames = 0;
+  if (!gallery.chosen) return complain('Choose a portrait first.');
+  freshLine();
+  try {
+    if (!silent) await listen(mine);
+    if (mine === turn) await connect(mine);
+  } catch (error) {
+    if (!(error instanceof CallError)) throw error;
+    if (mine === turn) fail(error);
+  }
+}
+
+async function listen(mine) {
+  enter('asking');
+  const stream = await openMicrophone();
+  if (mine !== turn) return stream.getTracks().forEach((track) => track.stop());
+  microphone = stream;
+  meter = new Meter(stream, showLevel);
+}
+
+async function connect(mine) {
+  enter(attempt ? 'reconnecting' : 'connecting');
+  const fresh = freshLine();
+  fresh.taken = true;
+  call = new Call(fresh, microphone);
+  Object.assign(debug, { call, pc: call.pc });
+  call.addEventListener('track', (event) => {
+    video.srcObject = event.detail;
+    video.play().catch((error) => {
+      // A second track interrupts the first one's play(), which is no trouble at all.
+      if (error.name === 'NotAllowedError') complain('The browser holds the sound back; press the picture once.');
+    });
+  });
+  call.addEventListener('stats', (event) => panel.server((debug.stats = event.detail)));
+  call.addEventListener('rtt', (event) => panel.roundTrip(event.detail));
+  call.addEventListener('unsteady', (event) => {
+    if (debug.state === 'live') $('state').textContent = event.detail ? 'Unsteady connection' : STATES.live;
+  });
+  call.addEventListener('ended', (event) => ended(mine, event.detail));
+  video.requestVideoFrameCallback?.(() => firstPicture(mine));
+  await call.start(gallery.chosen, $('prompt').value.trim());
+  debug.session = call.session;
+  panel.follow(call.pc);
+}
+
+function firstPicture(mine) {
+  if (mine !== turn) return;
+  debug.firstFrameMs ??= performance.now() - debug.clickedAt;
+  panel.firstPicture(debug.firstFrameMs);
+  attempt = 0;
+  enter('live');
+  document.body.classList.add('moving');
+  const count = () => {
+    debug.frames += 1;
+    if (mine === turn) video.requestVideoFrameCallback(count);
+  };
+  count();
+}
+
+function ended(mine, { reason, code, lost }) {
+  panel.unfollow();
+  if (mine !== turn) return;
+  if (lost && debug.state !== 'connecting' && attempt < RECONNECT_MS.length) return reconnect(mine);
+  if (lost || code !== 'ended') return fail(new CallError(code, reason));
+  finish('ended');
+  complain(reason === 'The conversation was stopped.' ? '' : sentence(reason));
+}
+
+function reconnect(mine) {
+  const pause = RECONNECT_MS[attempt];
+  attempt += 1;
+  document.body.classList.remove('moving');
+  enter('reconnecting');
+  setTimeout(() => {
+    if (mine !== turn) return;
+    connect(mine).catch((error) => {
+      if (!(error instanceof CallError)) throw error; // `ended` has told it already
+    });
+  }, pause);
+}
+
+function fail(error) {
+  finish('failed');
+  complain(sentence(error.message));
+  $('listen-only').hidden = error.code !== 'microphone';
+}
+
+function finish(state) {
+  turn += 1;
+  attempt = 0;
+  const old = call;
+  call = null;
+  old?.stop();
+  panel.unfollow();
+  meter?.close();
+  meter = null;
+  microphone?.getTracks().forEach((track) => track.stop());
+  microphone = null;
+  video.srcObject = null;
+  enter(state);
+  if (state === 'ended' || state === 'ready') freshLine();
+}
+
+function showLevel(level) {
+  document.documentElement.style.setProperty('--level', level.toFixed(3));
+  $('meter').setAttribute('aria-valuenow', Math.round(level * 100));
+}
+
+function mute() {
+  video.muted = !video.muted;
+  $('mute').setAttribute('aria-pressed', video.muted);
+  const label = video.muted ? 'Unmute the portrait' : 'Mute the portrait';
+  $('mute').setAttribute('aria-label', label);
+  $('mute').title = label;
+}
+
+function choose() {
+  $('still').src = gallery.image;
+  if (!gallery.chosen.startsWith('upload:')) sessionStorage.setItem('portrait', gallery.chosen);
+}
+
+$('talk').addEventListener('click', () => (RUNNING.includes(debug.state) ? finish('ready') : start()));
+$('listen-only').addEventListener('click', () => start({ silent: true }));
+$('mute').addEventListener('click', mute);
+video.addEventListener('click', () => video.srcObject && video.play().then(() => complain('')));
+gallery.addEventListener('chosen', () => {
+  complain('');
+  choose();
+});
+gallery.addEventListener('failed', (event) => complain(event.detail));
+window.addEventListener('pagehide', () => call?.stop());
+gallery.load(sessionStorage.getItem('portrait')).catch((error) => complain(sentence(error.message)));
+enter('ready');
