@@ -162,7 +162,7 @@ class _Line:
         self._seen: deque[int] = deque(maxlen=128)
         self._slacks: deque[int] = deque(maxlen=config.window)
         self._late_since: Instant | None = None
-        self._newest = first.pts
+        self._newest = self._first = first.pts
 
     def delay_ms(self) -> float:
         slack = float(np.median(self._slacks)) if self._slacks else 0.0
@@ -233,7 +233,7 @@ class _Line:
 
     def _gap(self, stop: int, certain: bool, played: _Played) -> Samples:
         count = stop - self._cursor
-        if self._cursor >= self._newest - count and self._seen:
+        if self._cursor >= self._first:
             played.concealed += count * AUDIO_RATE // self.rate
         if certain and self._waiting[0].pts == stop and self._waiting[0].pts > self._newest:
             packet = max(len(self._waiting[0].samples), 1)

@@ -8,8 +8,8 @@ position. When the media position enters a new 40 ms frame, a picture is decided
    (ITU-R BT.1359-1: sound early by more than 45 ms is noticed). A picture never runs ahead, so
    sound is never late against lips at all. Older pictures are skipped, never shown.
 2. Is there none, the last picture is repeated while the sound goes on.
-3. The delay grows, up to `max_delay_ms`, by ticks of silence: at once if chunks are late again
-   and again, after a single late one only where the sound is quiet anyway.
+3. The delay grows, up to `max_delay_ms`, by ticks in which the last sound fades out: at once if
+   chunks are late again and again, after a single late one only where it is quiet anyway.
 4. The delay shrinks, down to `min_delay_ms`, by skipping a quiet tick, if every picture of the
    last `window` chunks came more than a tick and the margin early.
 5. If ticks themselves are late by more than `catch_up_ms` (a stalled event loop), media is skipped
@@ -27,8 +27,15 @@ from typing import Literal
 import numpy as np
 
 from soul.media.clock import MediaClock, ms_to_samples
+from soul.media.conceal import Concealer
 from soul.media.packets import Image, Picture, Samples, Sound
-from soul.timebase import SAMPLES_PER_FRAME, SAMPLES_PER_PACKET, Instant, samples_to_ns
+from soul.timebase import (
+    AUDIO_RATE,
+    SAMPLES_PER_FRAME,
+    SAMPLES_PER_PACKET,
+    Instant,
+    samples_to_ns,
+)
 
 Action = Literal["show", "repeat", "none"]
 
@@ -101,6 +108,8 @@ class Playout:
         self._flushed = self._media
         self._slacks: deque[Instant] = deque(maxlen=self._config.window)
         self._grow = 0  # samples by which the delay should grow
+        self._urgent = False  # even while somebody speaks
+        self._concealer = Concealer(AUDIO_RATE)  # smooths every seam of the sound
         self._since_change = 0
         self._stats = PlayoutStats()
 
@@ -147,7 +156,6 @@ class Playout:
         self._catch_up(now)
         sound = self._sound.take(self._media, SAMPLES_PER_PACKET)
         missing = self._media >= 0 and sound is None
-        samples = np.zeros(SAMPLES_PER_PACKET, np.float32) if sound is None else sound
         quiet = sound is None or _rms(sound) < self._config.silence
         self._since_change += 1
         if self._wants_to_grow(quiet):
@@ -155,16 +163,19 @@ class Playout:
         if quiet and self._wants_to_shrink():
             return self._cut()
         self._count(sound_underruns=int(missing))
-        return self._advance(samples)
+        return self._advance(sound)
 
     def flush(self) -> None:
         """Interrupted: nothing that is queued is heard or seen any more."""
         self._flushed = max(self._flushed, self._sound.silence())
         self._count(skipped=len(self._pictures))
         self._pictures.clear()
+        self._concealer.seam = True
 
-    def _advance(self, samples: Samples) -> Release:
+    def _advance(self, sound: Samples | None) -> Release:
         pts, media = self._media + self._delay, self._media
+        silence = np.zeros(SAMPLES_PER_PACKET, np.float32)
+        samples = self._concealer.real(silence if sound is None else sound)
         action, picture = self._decide(media)
         self._media += SAMPLES_PER_PACKET
         self._sound.forget(self._media)
@@ -191,24 +202,24 @@ class Playout:
         return "show", chosen
 
     def _hold(self) -> Release:
-        """A tick of silence: the delay grows by it."""
+        """A tick without new sound: the delay grows by it."""
         pts = self._media + self._delay
         self._shift(SAMPLES_PER_PACKET)
         self._grow -= SAMPLES_PER_PACKET
         self._count(held_ticks=1)
         repeat = self._stats.held_ticks % 2 == 0
-        silence = np.zeros(SAMPLES_PER_PACKET, np.float32)
+        sound = self._concealer.missing(SAMPLES_PER_PACKET)
         picture = self._last if repeat else None
         self._count(repeated=int(repeat))
-        return Release(pts, self._media, silence, "repeat" if repeat else "none", picture)
+        return Release(pts, self._media, sound, "repeat" if repeat else "none", picture)
 
     def _cut(self) -> Release:
         """Skip the quiet tick that is due; the one after it takes its place."""
         self._media += SAMPLES_PER_PACKET
         self._shift(-SAMPLES_PER_PACKET)
         self._count(cut_ticks=1)
-        sound = self._sound.take(self._media, SAMPLES_PER_PACKET)
-        return self._advance(np.zeros(SAMPLES_PER_PACKET, np.float32) if sound is None else sound)
+        self._concealer.seam = True
+        return self._advance(self._sound.take(self._media, SAMPLES_PER_PACKET))
 
     def _catch_up(self, now: Instant) -> None:
         late = now - self.next_due()
@@ -216,13 +227,15 @@ class Playout:
             return
         ticks = late // samples_to_ns(SAMPLES_PER_PACKET)
         self._media += ticks * SAMPLES_PER_PACKET
+        self._concealer.seam = True
         self._count(cut_ticks=ticks)
 
     def _wants_to_grow(self, quiet: bool) -> bool:
+        if self._grow <= 0:
+            self._urgent = False
         if self._grow <= 0 or self._delay >= _whole_ticks(self._config.max_delay_ms):
             return False
-        late = sum(slack < 0 for slack in self._slacks)
-        return quiet or late >= self._config.late_to_grow
+        return quiet or self._urgent
 
     def _wants_to_shrink(self) -> bool:
         step = samples_to_ns(SAMPLES_PER_PACKET)
@@ -240,6 +253,8 @@ class Playout:
             needed = -slack + self._config.margin_ms * 1_000_000
             step = samples_to_ns(SAMPLES_PER_PACKET)
             self._grow = max(self._grow, -(-needed // step) * SAMPLES_PER_PACKET)
+            late = sum(slack < 0 for slack in self._slacks)
+            self._urgent = self._urgent or late >= self._config.late_to_grow
 
     def _shift(self, by: int) -> None:
         self._delay += by
