@@ -46,6 +46,8 @@ class FakePerformer:
             match self._prompts[work.stream]:
                 case "die":
                     os._exit(7)
+                case "hang":
+                    time.sleep(1000)
                 case "raise":
                     raise RuntimeError("the device is lost")
                 case "slow":

@@ -195,6 +195,19 @@ def test_a_worker_that_never_answers_leaves_nothing_behind() -> None:
     assert call.engine.stats().waiting <= CONFIG.max_backlog
 
 
+def test_a_longer_budget_holds_from_the_next_chunk_on() -> None:
+    call = Call(speed=lambda work: 150 * MS)
+    call.run(CHUNK * 10)
+    assert call.engine.stats().degraded
+    late = call.engine.stats().late
+    call.engine.allow(200 * MS)
+    call.run(CHUNK * 30)
+    assert call.engine.stats().late <= late + 1
+    assert not call.engine.stats().degraded
+    with pytest.raises(ValueError, match="-1 ns"):
+        call.engine.allow(-1)
+
+
 def test_a_burst_skips_the_oldest_and_their_sound_is_still_heard() -> None:
     engine = Engine("s", FORM, 2, CONFIG)
     sound = np.arange(1, 2560 * 6 + 521, dtype=np.float32)

@@ -1,13 +1,16 @@
 """Many streams through one tiny model: the same pictures as the one rollout, and states apart."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from soul.model import sample
 from soul.model.config import SOUL_TEST
+from soul.model.load import WeightsError, save
 from soul.model.sample import Soul
-from soul.stream.performer import Performer
+from soul.stream.performer import Performer, load_performer, warm_up
 from soul.stream.types import Frames, Pictures, Samples, Work
 
 
@@ -137,3 +140,29 @@ def test_a_closed_stream_is_gone_and_may_be_opened_anew(model: Soul) -> None:
         perform(performer, work("a", 1))
     performer.open("a", portrait(1), "", seed=5)
     np.testing.assert_array_equal(perform(performer, work("a", 0))[0].pictures, first.pictures)
+
+
+def test_warming_up_leaves_no_trace(model: Soul) -> None:
+    warm, cold = Performer(model, Ticks()), Performer(model, Ticks())
+    warm_up(warm)
+    for performer in (warm, cold):
+        performer.open("a", portrait(1), "", seed=5)
+    with pytest.raises(ValueError, match="not open"):
+        perform(warm, work("warm-up", 2))
+    np.testing.assert_array_equal(
+        perform(warm, work("a", 0))[0].pictures, perform(cold, work("a", 0))[0].pictures
+    )
+
+
+def test_weights_are_loaded_from_a_folder_and_missing_ones_are_named(
+    model: Soul, tmp_path: Path
+) -> None:
+    threads = torch.get_num_threads()
+    try:
+        save(model, tmp_path)
+        performer = load_performer(str(tmp_path), "cpu", threads=1)
+        assert performer.format.image_size == SOUL_TEST.image_size
+        with pytest.raises(WeightsError, match="no-such-soul"):
+            load_performer("no-such-soul", "cpu", threads=1)
+    finally:
+        torch.set_num_threads(threads)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from multiprocessing import active_children
 from pathlib import Path
 
@@ -17,6 +18,9 @@ import numpy as np
 import psutil
 import pytest
 
+from soul.model import sample
+from soul.model.config import SOUL_TEST
+from soul.model.load import save
 from soul.stream.process import Factory
 from soul.stream.types import Frames, Work
 from soul.stream.worker import LoadSoul, Worker, WorkerConfig, WorkerError
@@ -191,6 +195,22 @@ async def test_a_death_is_told_to_everyone_once(prompt: str, sentence: str) -> N
     assert len(failures) == 1
 
 
+async def test_a_device_that_hangs_is_a_failure() -> None:
+    failures: list[WorkerError] = []
+    quick = replace(config(), answer_limit=0.3)
+    worker = Worker(quick, on_failure=failures.append)
+    await worker.start()
+    try:
+        await worker.open_stream("a", PORTRAIT, "hang", 0, Inbox())
+        worker.submit(work("a", 4))
+        await until_failed(worker)
+        assert "did not answer chunk 4 of stream 'a' within 0.3 s" in str(worker.failure)
+        assert len(failures) == 1
+    finally:
+        await worker.stop()
+    assert active_children() == []
+
+
 async def test_a_death_is_told_to_who_waits() -> None:
     async with started() as worker:
         opening = [worker.open_stream(name, PORTRAIT, "die to open", 0, Inbox()) for name in "ab"]
@@ -299,10 +319,32 @@ async def test_a_worker_starts_once() -> None:
         await worker.open_stream("a", PORTRAIT, "", 0, Inbox())
 
 
-async def test_missing_weights_are_one_clear_sentence() -> None:
+async def test_missing_weights_are_one_clear_sentence(capfd: pytest.CaptureFixture[str]) -> None:
     worker = Worker(WorkerConfig(factory=LoadSoul(weights="no-such-soul")))
     with pytest.raises(WorkerError, match="no-such-soul"):
         await worker.start()
+    assert "Traceback" not in capfd.readouterr().err
+
+
+async def test_a_real_model_runs_in_the_process_and_flashes_for_beeps(tmp_path: Path) -> None:
+    save(sample.build(SOUL_TEST, seed=1), tmp_path)
+    factory = LoadSoul(weights=str(tmp_path), threads=1, markers=True)
+    worker = Worker(WorkerConfig(factory=factory))
+    await worker.start()
+    try:
+        form, inbox = worker.format, Inbox()
+        assert (worker.steps, form.window_samples) == (SOUL_TEST.steps, SOUL_TEST.window_samples)
+        portrait = np.zeros((form.image_size, form.image_size, 3), np.uint8)
+        await worker.open_stream("a", portrait, "a person", 0, inbox)
+        moment = np.arange(form.window_samples) - form.past_samples
+        beep = 0.5 * np.sin(2 * np.pi * 1000 * moment / 16_000)
+        pcm = np.where((moment >= 640) & (moment < 1280), beep, 0).astype(np.float32)
+        worker.submit(Work("a", 0, pcm, worker.steps, deadline=0))
+        frames = await inbox.get()
+        assert frames.pictures.mean(axis=(1, 2, 3)).tolist() == [16, 255, 16, 16]
+        assert frames.times.total > 0, "the model itself has run"
+    finally:
+        await worker.stop()
 
 
 PARENT = """

@@ -10,7 +10,6 @@ from typing import Any
 from soul.media.portrait import PortraitError, read_portrait
 from soul.media.tracks import OfferError
 from soul.session.session import Session, SessionConfig, SessionError
-
 from soul.signaling.door import Refused, Rooms
 from soul.signaling.gallery import Picture
 from soul.stream.worker import LoadSoul, Worker, WorkerConfig, WorkerError

@@ -49,7 +49,8 @@ class EngineConfig:
     """Nanoseconds and chunks of the late-chunk rule.
 
     A playout that shows each sample `delay` after its arrival shows chunk n's first picture
-    (delay − chunk − lookahead) after the chunk was ready: that is the `budget` to give.
+    (delay − chunk − lookahead) after the chunk was ready: that is the `budget` to give, and to
+    `allow` anew whenever the playout changes its delay.
     """
 
     budget: Instant = LATENT
@@ -104,8 +105,10 @@ class _Waiting:
 class Engine:
     """What to compute next for one stream; the rule for late chunks is in the module's docstring.
 
-    Sound goes in by `receive_audio`, pictures by `receive_frames`; after any call take all of
-    `next_event`, then `next_work`, then arm a timer for `next_deadline`. `now` never decreases.
+    Sound goes in by `receive_audio`, pictures by `receive_frames`; after any call take
+    `next_work`, then all of `next_event`, then arm a timer for `next_deadline`. Every call decides
+    what is due by its `now`, so a caller that feeds sound steadily needs no timer. `now` never
+    decreases.
     """
 
     def __init__(
@@ -121,6 +124,7 @@ class Engine:
         self._format = format
         self._steps = steps
         self._config = config or EngineConfig()
+        self._budget = self._config.budget
         self._schedule = Schedule(format, self._config.max_backlog)
         self._waiting: deque[_Waiting] = deque()
         self._running: _Running | None = None
@@ -139,7 +143,7 @@ class Engine:
         self._advance(now)
         first = self._schedule.ready
         self._schedule.receive(pcm)
-        deadline = now + self._config.budget
+        deadline = now + self._budget
         self._waiting.extend(_Waiting(n, deadline) for n in range(first, self._schedule.ready))
         while len(self._waiting) > self._config.max_backlog:
             self._drop(f"more than {self._config.max_backlog} chunks were waiting")
@@ -163,6 +167,12 @@ class Engine:
             origin="model",
             times=frames.times,
         )
+
+    def allow(self, budget: Instant) -> None:
+        """The playout's delay has changed: chunks that become ready from now on have `budget`."""
+        if budget <= 0:
+            raise ValueError(f"a budget of {budget} ns: more than 0 was expected")
+        self._budget = budget
 
     def interrupt(self, now: Instant) -> None:
         """Forget all that is not shown yet: the next chunk to become ready is the next one seen.
@@ -250,7 +260,7 @@ class Engine:
         """Skip what the worker would compute in vain if it began now."""
         while self._waiting:
             deadline = self._waiting[0].deadline
-            expected = min(*self._took, self._config.budget + self._config.grace)
+            expected = min(*self._took, self._budget + self._config.grace)
             if len(self._waiting) > 1 and now >= deadline:
                 self._drop("its time had come before the worker was free")
             elif now + expected >= deadline + self._config.grace:

@@ -24,7 +24,21 @@ Seconds: TypeAlias = Callable[[], float]
 def load_performer(weights: str, device: str, threads: int) -> "Performer":
     """The performer of shipped weights or a folder's; `soul.model.load.WeightsError` if none."""
     torch.set_num_threads(threads)
-    return Performer(load(weights, device), time.perf_counter)
+    performer = Performer(load(weights, device), time.perf_counter)
+    warm_up(performer)
+    return performer
+
+
+def warm_up(performer: "Performer") -> None:
+    """Run a chunk at each step count, so that no viewer waits for what happens only once."""
+    stream, format = "warm-up", performer.format
+    portrait = np.zeros((format.image_size, format.image_size, 3), np.uint8)
+    silence = np.zeros(format.window_samples, np.float32)
+    performer.open(stream, portrait, "", seed=0)
+    for chunk, steps in enumerate((performer.steps, 1)):
+        for _ in performer.perform([Work(stream, chunk, silence, steps, deadline=0)]):
+            pass  # the pictures are nobody's; running to the end commits
+    performer.close(stream)
 
 
 class Performer:

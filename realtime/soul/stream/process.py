@@ -15,7 +15,11 @@ from soul.stream.types import Performs, StreamId, Work
 logger = logging.getLogger(__name__)
 
 Factory: TypeAlias = Callable[[], Performs]
-"""Makes the performer inside the process; must be picklable."""
+"""Makes the performer inside the process, or raises `Unable`; must be picklable."""
+
+
+class Unable(Exception):
+    """A factory's known reason for giving no performer: one sentence that needs no traceback."""
 
 
 class Stage:
@@ -74,6 +78,9 @@ def main(pipe: "Connection[wire.Report, wire.Command]", factory: Factory, max_ba
         Stage(factory(), pipe).run(max_batch)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the parent is gone: nobody is left to tell
+    except Unable as error:
+        pipe.send(wire.LastWords(_sentence(error)))
+        raise SystemExit(1) from error
     except Exception as error:
         pipe.send(wire.LastWords(_sentence(error)))
         logger.exception("the worker process failed")

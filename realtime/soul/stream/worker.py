@@ -32,7 +32,7 @@ class WorkerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LoadSoul:
-    """Loads shipped weights inside the worker's process; raises `soul.model.load.WeightsError`."""
+    """Loads weights inside the worker's process; `Unable` says what is missing or wrong."""
 
     weights: str = "soul-mini"  # a shipped name or a folder
     device: str = "cpu"
@@ -41,11 +41,14 @@ class LoadSoul:
 
     def __call__(self) -> Performs:
         # Imported here because torch belongs in the worker's process alone.
+        from soul.model.load import WeightsError
+        from soul.stream.markers import MarkerPerformer
         from soul.stream.performer import load_performer
 
-        from soul.stream.markers import MarkerPerformer
-
-        performer = load_performer(self.weights, self.device, self.threads)
+        try:
+            performer = load_performer(self.weights, self.device, self.threads)
+        except WeightsError as error:
+            raise process.Unable(str(error)) from error
         return MarkerPerformer(performer) if self.markers else performer
 
 
@@ -56,15 +59,25 @@ class WorkerConfig:
     factory: process.Factory = field(default_factory=LoadSoul)
     max_batch: int = 8
     start_limit: float = 120.0
+    answer_limit: float = 20.0  # a chunk that takes longer means that the device hangs
     stop_grace: float = 2.0  # then the process is killed
 
 
 @dataclass(slots=True)
 class _Stream:
-    """An open stream; `chunk` is the work that is out."""
+    """An open stream; `chunk` is the work that is out, `alarm` rings if it never comes back."""
 
     on_frames: OnFrames
     chunk: int | None = None
+    alarm: asyncio.TimerHandle | None = None
+
+    def expect(self, chunk: int, alarm: asyncio.TimerHandle) -> None:
+        self.chunk, self.alarm = chunk, alarm
+
+    def expect_nothing(self) -> None:
+        if self.alarm is not None:
+            self.alarm.cancel()
+        self.chunk = self.alarm = None
 
 
 class Worker:
@@ -156,22 +169,21 @@ class Worker:
                 f"chunk {work.chunk} brings sound of shape {work.pcm.shape}: "
                 f"({self.format.window_samples},) was expected"
             )
-        stream.chunk = work.chunk
+        loop = asyncio.get_running_loop()
+        stream.expect(work.chunk, loop.call_later(self._config.answer_limit, self._hung, work))
         self._send(wire.Perform(work))
 
     async def close_stream(self, stream: StreamId) -> None:
         """Free the stream; no pictures of it come any more. Quiet if the process has died."""
         if self._failure is not None or self._stopping:
-            self._streams.pop(stream, None)
             return
-        self._known(stream)
+        self._known(stream).expect_nothing()
         del self._streams[stream]
         await self._ask(wire.Close(next(self._numbers), stream))
 
     async def stop(self) -> None:
         """End the process, whatever it is doing, and free pipe and threads. May be repeated."""
         self._stopping = True
-        self._streams.clear()
         self._release(WorkerError("the worker was stopped"))
         if self._link is not None:
             await self._link.stop()
@@ -232,8 +244,18 @@ class Worker:
     def _deliver(self, frames: Frames) -> None:
         stream = self._streams.get(frames.stream)
         if stream is not None and stream.chunk == frames.chunk:
-            stream.chunk = None
+            stream.expect_nothing()
             stream.on_frames(frames)
+
+    def _hung(self, work: Work) -> None:
+        self._fail(
+            WorkerError(
+                f"the worker process did not answer chunk {work.chunk} of stream {work.stream!r} "
+                f"within {self._config.answer_limit:g} s"
+            )
+        )
+        if self._link is not None:
+            self._link.kill()
 
     def _ended(self, exit_code: int | None) -> None:
         self._fail(WorkerError(f"the worker process ended unexpectedly with exit code {exit_code}"))
@@ -243,13 +265,16 @@ class Worker:
         if self._failure is not None or self._stopping:
             return
         self._failure = failure
-        self._streams.clear()
         started = self._ready is not None and _succeeded(self._ready)
         self._release(failure)
         if started and self._on_failure is not None:
             self._on_failure(failure)
 
     def _release(self, failure: WorkerError) -> None:
+        """Let go of every stream and of everyone who waits for an answer."""
+        for stream in self._streams.values():
+            stream.expect_nothing()
+        self._streams.clear()
         if self._ready is not None and not self._ready.done():
             self._ready.set_exception(failure)
             self._ready.exception()  # seen here: `start` may have been cancelled
@@ -289,6 +314,11 @@ class _Link:
 
     def send(self, command: wire.Command) -> None:
         self._outbox.put(command)
+
+    def kill(self) -> None:
+        """End a process that no longer listens; the reader sees the end of the pipe."""
+        if self._process is not None:
+            self._process.kill()
 
     async def stop(self) -> None:
         self.send(wire.Stop())

@@ -79,7 +79,7 @@ def draw_example(bank: Bank, rng: np.random.Generator, batch: int, crop: int) ->
 
 def scaled(pictures: np.ndarray) -> Tensor:
     """[..., H, W, 3] uint8 → [..., 3, H, W] float32 in [-1, 1]."""
-    return torch.from_numpy(pictures).movedim(-1, -3).float().div_(127.5).sub_(1)
+    return torch.from_numpy(np.array(pictures)).movedim(-1, -3).float().div_(127.5).sub_(1)
 
 
 class Painter(nn.Module):
@@ -170,7 +170,7 @@ def train_painter(
         found["total"].backward()
         nn.utils.clip_grad_norm_(learned, 1.0)
         optimizer.step()
-        progress.add(**{name: float(value) for name, value in found.items()})
+        progress.add(**{name: value.item() for name, value in found.items()})
         if (step + 1) % config.save_every == 0:
             checkpoint.save()
             show(painter, bank, folder / "samples.png")

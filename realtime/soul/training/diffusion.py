@@ -158,7 +158,7 @@ def train_teacher(
             amount = config.disturb * torch.rand(len(clean), 1, 1, 1)
             past = clean + amount * torch.randn_like(clean)
             remember(model, windows, past, model.words(prompts), clips.tokens[:, chunk])
-        progress.add(loss=float(loss))
+        progress.add(loss=loss.item())
         if (step + 1) % config.save_every == 0:
             checkpoint.save()
             progress.plot()
@@ -237,7 +237,7 @@ def train_student(
             latent, _ = student.codebook(latent.float())
             remember(student, mine, latent, said.detach(), sound)
             remember(teacher, theirs, latent, words, sound)
-        progress.add(loss=float(loss))
+        progress.add(loss=loss.item())
         if (step + 1) % config.save_every == 0:
             checkpoint.save()
             progress.plot()

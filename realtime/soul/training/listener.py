@@ -90,14 +90,14 @@ def train_listener(
             group["lr"] = learning_rate(progress.fraction, config.peak)
         rng = np.random.default_rng([seed, step])
         take = torch.from_numpy(rng.integers(held, len(sounds), config.batch))
-        chunk = int(rng.integers(2, int(config.seconds * FRAME_RATE) // FRAMES_PER_LATENT - 1))
+        chunk = int(rng.integers(3, int(config.seconds * FRAME_RATE) // FRAMES_PER_LATENT - 1))
         told = listener(window_of(model, sounds[take].float(), chunk))
         truth = mouths[take, chunk * FRAMES_PER_LATENT : (chunk + 1) * FRAMES_PER_LATENT]
         loss = F.smooth_l1_loss(told, truth, beta=0.1)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        progress.add(loss=float(loss))
+        progress.add(loss=loss.item())
         if (step + 1) % 500 == 0:
             progress.add(held_out_correlation=hear(listener, model, sounds[:held], mouths[:held]))
             checkpoint.save()

@@ -39,7 +39,8 @@ class Performance:
 
 
 def perform(rng: np.random.Generator, seconds: float, split: Split) -> Performance:
-    """Draw a take; the same generator state gives the same take.
+    """Draw a take. The same generator state gives the same take if the process is equally young:
+    see `speech.speak` for what eSpeak keeps between calls.
 
     Raises ValueError if `seconds` is not a whole number of frames, SpeechError without voices.
     """

@@ -104,8 +104,11 @@ VOICES: dict[Split, tuple[Voice, ...]] = {
 
 
 def speak(sentence: str, voice: Voice) -> Speech:
-    """Speak `sentence`; the same arguments give the same samples.
+    """Speak `sentence` with `voice`.
 
+    eSpeak keeps phase and noise between calls and offers no way to reset them: a new process that
+    makes the same calls in the same order gets the same samples, a second call in one process
+    gets the same phones within some milliseconds. Flite repeats itself exactly.
     Raises SpeechError if the synthesiser is not installed, refuses, or gives no sound.
     """
     if voice.engine == "espeak":

@@ -50,7 +50,7 @@ class Viseme:
 
 VISEMES: dict[str, Viseme] = {
     "pause": Viseme(0.0, dominance=1.5),
-    "bilabial": Viseme(0.0, 0.0, 1.0, 0.05, 0.0, 0.0, 2.5),
+    "bilabial": Viseme(0.0, 0.0, 1.0, 0.05, 0.0, 0.0, 1.5),
     "labiodental": Viseme(0.12, 0.1, 0.0, 0.08, 0.7, 0.0, 1.8),
     "dental": Viseme(0.25, 0.1, 0.0, 0.18, 0.5, 1.0, 1.2),
     "alveolar": Viseme(0.24, 0.2, 0.0, 0.15, 0.6, 0.5, 0.7),
@@ -225,7 +225,7 @@ def _close_lips(curves: Curve, gestures: Sequence[_Gesture]) -> None:
         if gesture.viseme != "bilabial":
             continue
         start = gesture.start - 0.5
-        end = max(start + _REST, gesture.end - 1.5)
+        end = max(start + _REST, gesture.end - _RAMP)  # open again when the next phone begins
         closed = _trapezoid(curves.shape[0], start, end, _RAMP)
         curves[:, 0] *= 1.0 - closed
         curves[:, 2] = np.maximum(curves[:, 2], closed)

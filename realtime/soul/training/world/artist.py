@@ -47,10 +47,8 @@ class Regions:
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """Triangles over one painted layer, their neutral corners and how they move."""
+    """The triangles of one painted layer; their corners are the artist's grid."""
 
-    points: NDArray[np.float32]
-    weights: Weights
     texels: list[skia.Point]
     indices: list[int]
     paint: skia.Paint
@@ -69,6 +67,9 @@ class Artist:
         self._canvas: skia.Canvas = self._surface.getCanvas()
         self._canvas.scale(size / UNITS, size / UNITS)
         density = SHARPNESS * size / UNITS
+        axis = np.linspace(-MARGIN, UNITS + MARGIN, CELLS + 1, dtype=np.float32)
+        self._grid = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
+        self._weights: Weights = self._rig.weigh(self._grid)
         self._back = self._mesh(_paint(identity, density, _paint_back), density)
         self._front = self._mesh(_paint(identity, density, _paint_front), density)
 
@@ -79,29 +80,25 @@ class Artist:
 
     def frame(self, row: Row) -> Image:
         """The person under one row of motion [17]: uint8 [size, size, 3]."""
-        self._pull(self._back, row)
+        moved = self._rig.move(self._grid, self._weights, row)
+        corners = [skia.Point(x, y) for x, y in moved.tolist()]
+        self._pull(self._back, corners)
         self._live.draw(Brush(self._canvas), row)
         if self._front.indices:
-            self._pull(self._front, row)
+            self._pull(self._front, corners)
         return self._pixels[:, :, :3].copy()
 
-    def _pull(self, mesh: Mesh, row: Row) -> None:
-        moved = self._rig.move(mesh.points, mesh.weights, row)
-        corners = [skia.Point(x, y) for x, y in moved.tolist()]
+    def _pull(self, mesh: Mesh, corners: list[skia.Point]) -> None:
         kind = skia.Vertices.VertexMode.kTriangles_VertexMode
         vertices = skia.Vertices(kind, corners, mesh.texels, None, mesh.indices)
         self._canvas.drawVertices(vertices, mesh.paint, skia.BlendMode.kSrcOver)
 
     def _mesh(self, painting: NDArray[np.uint8], density: float) -> Mesh:
-        axis = np.linspace(-MARGIN, UNITS + MARGIN, CELLS + 1, dtype=np.float32)
-        points = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
         image = skia.Image.fromarray(painting, skia.kRGBA_8888_ColorType)
         sampling = skia.SamplingOptions(skia.FilterMode.kLinear, skia.MipmapMode.kNone)
         shader = image.makeShader(skia.TileMode.kClamp, skia.TileMode.kClamp, sampling)
-        texels = (points + MARGIN) * density
+        texels = (self._grid + MARGIN) * density
         return Mesh(
-            points=points,
-            weights=self._rig.weigh(points),
             texels=[skia.Point(x, y) for x, y in texels.tolist()],
             indices=_triangles(painting[:, :, 3]),
             paint=skia.Paint(Shader=shader),

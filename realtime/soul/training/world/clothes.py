@@ -7,11 +7,33 @@ from soul.training.world.identity import CENTRE, Identity, Scene
 from soul.training.world.pen import Brush, Curve, curve, linear, mirror, taper
 
 SHIFT = np.asarray((CENTRE, 0.0), np.float32)
+SHIRT_COLLAR = (
+    (35.0, 210.0),
+    (40.0, 219.0),
+    (36.0, 236.0),
+    (23.0, 256.0),
+    (1.5, 245.0),
+    (11.0, 236.0),
+    (25.0, 222.0),
+    (30.0, 207.0),
+)
+LAPEL = (
+    (38.0, 215.0),
+    (51.0, 238.0),
+    (42.0, 240.0),
+    (48.0, 247.0),
+    (24.0, 276.0),
+    (4.0, 296.0),
+    (0.0, 270.0),
+    (14.0, 254.0),
+    (28.0, 236.0),
+    (33.0, 213.0),
+)
 NECKLINES = {
     "tee": ((36.0, 221.0), (30.0, 232.0), (16.0, 240.0), (0.0, 243.0)),
     "v_neck": ((37.0, 221.0), (28.0, 234.0), (13.0, 250.0), (0.0, 262.0)),
     "scoop": ((52.0, 226.0), (46.0, 243.0), (26.0, 256.0), (0.0, 260.0)),
-    "shirt": ((34.0, 216.0), (26.0, 230.0), (12.0, 246.0), (0.0, 256.0)),
+    "shirt": ((34.0, 216.0), (25.0, 227.0), (10.0, 238.0), (0.0, 245.0)),
     "turtleneck": ((33.0, 205.0), (24.0, 208.0), (12.0, 210.0), (0.0, 210.5)),
     "hoodie": ((40.0, 214.0), (33.0, 230.0), (17.0, 242.0), (0.0, 246.0)),
     "blazer": ((37.0, 219.0), (28.0, 236.0), (14.0, 254.0), (0.0, 268.0)),
@@ -83,23 +105,15 @@ def _paint_collar(brush: Brush, who: Identity, edge: Curve) -> None:
     elif style == "hoodie":
         _paint_hood(brush, cloth, edge)
     elif style == "shirt":
-        _paint_lapels(
-            brush, light(cloth, 0.22), ((33, 210), (37, 217), (30, 247), (13, 255), (0, 252)), cloth
-        )
+        _paint_lapels(brush, light(cloth, 0.22), SHIRT_COLLAR, cloth)
     else:
         vest = (
             _both(curve(((34, 219), (26, 230), (12, 240), (0, 243)))),
             light(mix(scene.accent, WHITE, 0.4), 0.2),
         )
-        body = np.concatenate((vest[0], [(CENTRE - 40, 290), (CENTRE + 40, 290)])).astype(
-            np.float32
-        )
-        with brush.inside(_both(np.concatenate((np.asarray([(50, 300)], np.float32), edge)))[:, :]):
-            brush.fill(body, vest[1])
+        brush.fill(np.concatenate((vest[0], rim[::-1])), vest[1])
         brush.line(vest[0], cool(vest[1], 0.4), 3.0, 0.8)
-        _paint_lapels(
-            brush, cool(cloth, 0.16), ((37, 214), (46, 232), (44, 250), (30, 262), (8, 290)), cloth
-        )
+        _paint_lapels(brush, cool(cloth, 0.16), LAPEL, cloth)
 
 
 def _paint_turtleneck(brush: Brush, cloth: Rgb, side: float) -> None:
@@ -147,11 +161,11 @@ def _paint_hood(brush: Brush, cloth: Rgb, edge: Curve) -> None:
 def _paint_lapels(
     brush: Brush, tint: Rgb, points: tuple[tuple[float, float], ...], cloth: Rgb
 ) -> None:
+    edge_points = len(points) // 2 + 1  # the outer edge catches the light
     for s in (-1.0, 1.0):
         lapel = np.asarray(points, np.float32)
         lapel = (lapel if s > 0 else mirror(lapel, 0.0)) + SHIFT
-        top = lapel[0] + np.asarray((-s * 6.0, 2.0), np.float32)
-        shape = np.concatenate((lapel, top[None]))
+        shape = lapel
         brush.fill(shape + np.float32(1.6), cool(cloth, 1.0), 0.45, 1.8)
         brush.pour(
             shape,
@@ -161,7 +175,7 @@ def _paint_lapels(
                 [(0.0, tint, 1.0), (1.0, cool(tint, 0.3), 1.0)],
             ),
         )
-        brush.line(lapel, light(tint, 0.5), 0.9, 0.5, 0.3)
+        brush.line(lapel[:edge_points], light(tint, 0.5), 0.9, 0.45, 0.3)
 
 
 def paint_glasses(brush: Brush, who: Identity) -> None:
@@ -180,7 +194,7 @@ def paint_glasses(brush: Brush, who: Identity) -> None:
         rim = np.stack(
             (x + rx * np.sign(c) * np.abs(c) ** power, y + ry * np.sign(d) * np.abs(d) ** power), 1
         ).astype(np.float32)
-        brush.fill(rim, WHITE, 0.06)
+        brush.fill(rim, WHITE, 0.025)
         brush.line(rim + np.float32(1.4), rgb("40201c"), width, 0.25, 1.4)
         brush.line(rim, frame, width)
         glint = curve([(x - 12, y + 7), (x - 3, y - 8)])

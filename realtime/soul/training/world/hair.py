@@ -133,6 +133,9 @@ def _two_sides(
     pairs = [
         (_guide(inner, s, wave, 0.4 * s), _guide(outer, s, wave, 1.5 + s)) for s in (-1.0, 1.0)
     ]
+    away = 13.0 * who.hair.part * np.linspace(1.0, 0.0, 40, dtype=np.float32) ** 3
+    for line in (line for pair in pairs for line in pair):
+        line[:, 0] += away
     for i, o in pairs:
         _shade_brow(brush, who, np.concatenate((i, o[::-1])))
     for n, (i, o) in enumerate(pairs):
@@ -147,21 +150,21 @@ def _swept(
     flip = 1.0 if who.hair.part >= 0 else -1.0
     top = face.crown - rise * who.hair.volume
     right, left = _cap(who, rise, side, end), _cap(who, rise, side, end)
-    short_o = [(20.0, top + 4.0), *right[2:]]
+    short_o = [(20.0, top + 3.0), (34.0, top + 8.5), *right[2:]]
     short_i = [
         (26.0, forehead - 6.0),
         (face.temple - 15.0, forehead + 13.0),
         (face.cheek - 8.0, forehead + 36.0),
-        (face.cheek - 3.0, end),
+        (face.cheek + side * 0.5, end + 3.0),
     ]
-    long_o = [(23.0, top + 4.5), (-12.0, top + 0.5), *[(-x, y) for x, y in left[2:]]]
+    long_o = [(23.0, top + 4.5), (0.0, top), (-28.0, top + 5.0), *[(-x, y) for x, y in left[2:]]]
     long_i = [
         (27.0, forehead - 6.0),
         (2.0, forehead + 5.0),
         (-26.0, forehead + 13.0),
         (-face.temple + 9.0, forehead + 26.0),
         (-face.cheek + 5.0, forehead + 40.0),
-        (-face.cheek + 3.0, end),
+        (-face.cheek - side * 0.5, end + 3.0),
     ]
     ribbons = [
         (_guide(short_i, flip), _guide(short_o, flip)),
@@ -251,7 +254,7 @@ def _curls(
     rng = np.random.default_rng(who.hair.seed + seed)
     color = cool(who.hair.color, depth)
     for x, y in centres.tolist():
-        brush.oval(x, y, radius, radius, cool(color, 0.35), 1.0, 1.0)
+        brush.oval(x, y, radius, radius, cool(color, 0.35), 1.0, 0.5)
     for x, y in centres[rng.permutation(len(centres))].tolist():
         start, turns = rng.uniform(0, 2 * np.pi), rng.uniform(0.55, 0.95)
         r = radius * rng.uniform(0.45, 0.95)
@@ -294,7 +297,7 @@ def _crop(brush: Brush, who: Identity, rise: float, side: float, forehead: float
         (face.temple - 17.0, forehead + 9.0),
         (face.temple - 9.0, 88.0),
         (face.cheek - 5.0, 104.0),
-        (face.cheek - 1.0, 121.0),
+        (face.cheek + 1.0, 122.0),
     ]
     o = np.concatenate((_guide(outer, -1.0)[::-1], _guide(outer)))
     i = np.concatenate((_guide(inner, -1.0)[::-1], _guide(inner)))
@@ -312,19 +315,19 @@ def _crop(brush: Brush, who: Identity, rise: float, side: float, forehead: float
     )
     rng = np.random.default_rng(who.hair.seed + 3)
     lean = 1.0 if who.hair.part > 0 else -1.0
-    for _ in range(220):
+    for _ in range(260):
         k, depth = int(rng.integers(0, 80)), rng.uniform(0.0, 1.0)
-        root = i[k] * (1 - depth) + o[k] * depth
-        up = (o[k] - i[k]) * 0.3 + np.asarray((lean * 5.0, 0.0), np.float32)
-        tip = root + up * (1.0 - 0.8 * depth) + rng.normal(0, 0.6, 2)
-        mid = 0.5 * (root + tip) + np.asarray((lean * 1.5, -1.0))
-        strand = np.stack((root, mid, tip)).astype(np.float32)
+        over = int(np.clip(k + lean * rng.integers(3, 8), 0, 79))
+        far = min(depth + 0.45, 1.04)
+        root, tip = i[k] * (1 - depth) + o[k] * depth, i[over] * (1 - far) + o[over] * far
+        bent = 0.5 * (i[k] * (1 - far) + o[k] * far + tip)
+        strand = curve([tuple(root), tuple(0.4 * root + 0.6 * bent), tuple(tip)], steps=5)
         tint = (
-            light(color, float(rng.uniform(0.08, 0.36)))
-            if rng.random() < 0.45
-            else cool(color, float(rng.uniform(0.3, 1.0)))
+            light(color, float(rng.uniform(0.05, 0.3)))
+            if rng.random() < 0.5
+            else cool(color, float(rng.uniform(0.3, 0.9)))
         )
-        brush.fill(taper(strand, float(rng.uniform(1.2, 2.8)), 0.4), tint, 0.45)
+        brush.fill(taper(strand, float(rng.uniform(1.4, 3.6)), 0.4), tint, 0.36)
 
 
 def _buzz(brush: Brush, who: Identity, alpha: float, forehead: float) -> None:
@@ -343,8 +346,13 @@ def _buzz(brush: Brush, who: Identity, alpha: float, forehead: float) -> None:
     )
     tone = mix(who.hair.color, shadow(who.skin, 0.7), 0.3)
     with brush.inside(np.concatenate((_guide(outer, -1.0)[::-1], _guide(outer)))):
-        brush.fill(shape, tone, alpha * 0.6, 4.0)
-        brush.fill(shape, tone, alpha, 1.6)
+        fade = linear(
+            (CENTRE, 72.0),
+            (CENTRE, 114.0),
+            [(0.0, tone, alpha), (0.5, tone, alpha * 0.6), (1.0, tone, 0.0)],
+        )
+        brush.pour(shape, fade, 5.0)
+        brush.pour(shape, fade, 1.8)
         brush.glow(CENTRE + 22 * who.scene.light, face.crown + 12, 34, 14, light(tone, 0.6), 0.4)
 
 
@@ -404,7 +412,7 @@ def _hijab_edges(who: Identity) -> tuple[Pairs, Pairs]:
 
 def _hijab(brush: Brush, who: Identity) -> None:
     """A head cloth framing the face and wrapped below the chin."""
-    face, cloth, side = who.face, who.scene.accent, who.scene.light
+    face, cloth, side = who.face, _head_cloth(who), who.scene.light
     outer, inner = _hijab_edges(who)
     o = [_guide(outer, s) for s in (-1.0, 1.0)]
     i = [_guide(inner, s) for s in (-1.0, 1.0)]
@@ -447,8 +455,12 @@ def _hijab(brush: Brush, who: Identity) -> None:
 
 def _beanie(brush: Brush, who: Identity) -> None:
     """A knitted cap."""
-    face, cloth, side = who.face, who.scene.accent, who.scene.light
-    w = face.temple + 6.0
+    face, cloth, side = who.face, _head_cloth(who), who.scene.light
+    if _hat_over_long(who):
+        _front_long(brush, who, Wave(2.5, 2.0))
+    else:
+        _buzz(brush, who, 0.6, 62.0)
+    w = face.temple + (11.0 if _hat_over_long(who) else 6.0)
     dome = _guide(
         [(-w, 80.0), (-w + 3, 54.0), (-34, 24.0), (0, 15.0), (34, 24.0), (w - 3, 54.0), (w, 80.0)]
     )
@@ -486,6 +498,17 @@ def _beanie(brush: Brush, who: Identity) -> None:
             brush.line(np.stack((a, b)).astype(np.float32), cool(cloth, 0.8), 1.3, 0.32, 0.5)
 
 
+def _head_cloth(who: Identity) -> Rgb:
+    """The colour of hat or head cloth: never the skin's own."""
+    scene = who.scene
+    apart = float(np.abs(np.subtract(scene.accent, who.skin)).sum())
+    return scene.accent if apart > 0.5 else light(scene.cloth, 0.12)
+
+
+def _hat_over_long(who: Identity) -> bool:
+    return who.hair.style == "beanie" and who.feminine > 0.5
+
+
 def _long_end(who: Identity) -> float:
     return 200.0 + 60.0 * who.hair.length
 
@@ -499,7 +522,7 @@ def _front_long(brush: Brush, who: Identity, wave: Wave) -> None:
         (face.cheek + 16 * v, end),
     ]
     inner = [
-        *_line(who, 49.0, 4.0 * who.hair.part, 140.0),
+        *_line(who, 49.0, 0.0, 140.0),
         (face.cheek - 3.0, 170.0),
         (face.cheek - 12.0, 205.0),
         (face.cheek - 10.0, end + 4.0),
@@ -512,7 +535,7 @@ def _front_bob(brush: Brush, who: Identity) -> None:
     end = 172.0 + 22.0 * who.hair.length
     outer = [*_cap(who, 10.0, 13.0, 140.0), (face.cheek + 14 * v, 162.0), (face.cheek + 5 * v, end)]
     inner = [
-        *_line(who, 50.0, 8.0 * who.hair.part, 140.0),
+        *_line(who, 50.0, 0.0, 140.0),
         (face.cheek - 5.0, 160.0),
         (face.cheek - 14.0, end + 2.0),
     ]
@@ -522,20 +545,20 @@ def _front_bob(brush: Brush, who: Identity) -> None:
 def _tied_back(brush: Brush, who: Identity) -> None:
     """Hair combed away from the face."""
     face = who.face
-    outer = _cap(who, 7.0, 4.5, 118.0)
+    outer = [*_cap(who, 7.0, 4.5, 116.0)[:-2], (face.cheek + 3.0, 103.0), (face.cheek + 3.0, 114.0)]
     inner = [
-        (0.0, 59.0),
-        (24.0, 61.0),
-        (face.temple - 13.0, 74.0),
-        (face.cheek - 8.0, 96.0),
-        (face.cheek - 2.0, 121.0),
+        (0.0, 57.0),
+        (24.0, 59.5),
+        (face.temple - 14.0, 72.0),
+        (face.cheek - 8.0, 91.0),
+        (face.cheek + 2.0, 116.0),
     ]
     _two_sides(brush, who, outer, inner)
 
 
 def _bun(brush: Brush, who: Identity) -> None:
     color, side = who.hair.color, who.scene.light
-    y = who.face.crown - 14.0
+    y = who.face.crown - 9.0
     brush.oval(CENTRE, y, 29.0, 23.0, cool(color, 0.45), 1.0, 0.8)
     rng = np.random.default_rng(who.hair.seed + 11)
     for _ in range(70):
@@ -599,20 +622,20 @@ def _braid(brush: Brush, who: Identity) -> None:
 
 
 def paint_under_cloth(brush: Brush, who: Identity) -> None:
-    """The inside of a head cloth, over neck and ears, so that nothing shows between it and the face."""
+    """The inside of a head cloth: nothing else may show between it and the face."""
     if who.hair.style != "hijab":
         return
     outer, _ = _hijab_edges(who)
     sides = [_guide(outer, s) for s in (-1.0, 1.0)]
     inside = np.concatenate((sides[0], sides[1][::-1]))
-    brush.fill(inside, cool(who.scene.accent, 0.8))
+    brush.fill(inside, cool(_head_cloth(who), 0.8))
 
 
 def paint_back_hair(brush: Brush, who: Identity) -> None:
     """What lies behind neck and ears."""
     face, v, style = who.face, who.hair.volume, who.hair.style
     wide = face.cheek + 13 * v
-    if style in ("long", "long_fringe", "wavy"):
+    if style in ("long", "long_fringe", "wavy") or _hat_over_long(who):
         end = _long_end(who)
         wave = Wave(3.5, 2.5) if style == "wavy" else STRAIGHT
         _mass(
@@ -666,11 +689,30 @@ def paint_back_hair(brush: Brush, who: Identity) -> None:
                 ],
             )
         else:
-            brush.oval(CENTRE + s * 40, 168, 22, 20, cool(who.hair.color, 0.7), 1.0, 1.0)
+            nape = [
+                (0.0, 120.0),
+                (face.cheek, 130.0),
+                (face.cheek - 4.0, 160.0),
+                (40.0, 196.0),
+                (0.0, 200.0),
+            ]
+            _mass(brush, who, nape)
+            brush.oval(CENTRE + s * 48, 168, 15, 18, cool(who.hair.color, 0.5), 1.0, 1.0)
 
 
 def _front_curly(brush: Brush, who: Identity) -> None:
     tall = who.hair.style == "afro"
+    inner = [
+        (0.0, 66.0),
+        (24.0, 68.0),
+        (40.0, 76.0),
+        (who.face.cheek - 8.0, 94.0),
+        (who.face.cheek - 2.0, 126.0),
+    ]
+    outer = _cap(who, 10.0, 6.0, 128.0)
+    halves = [np.concatenate((_guide(inner, s), _guide(outer, s)[::-1])) for s in (-1.0, 1.0)]
+    for half in halves:
+        brush.fill(half, cool(who.hair.color, 0.5), 1.0, 1.0)
     cloud = _cloud(
         who, 84.0 if tall else 78.0, 74.0 if tall else 80.0, 86.0 if tall else 108.0, 420, 4, True
     )
@@ -751,7 +793,8 @@ def paint_moustache(brush: Brush, who: Identity) -> None:
         with brush.inside(shape):
             for _ in range(40):
                 t = rng.uniform(0, 1)
+                step = np.asarray((s * 5.0, 4.0), np.float32)
                 a = np.asarray((CENTRE + s * (1 + t * half * 0.8), y - 8 + 7 * t), np.float32)
-                strand = np.stack((a, a + (s * 5, 3.0), a + (s * 9, 7.5))).astype(np.float32)
+                strand = np.stack((a, a + step, a + 1.8 * step)).astype(np.float32)
                 tint = light(tone, 0.3) if rng.random() < 0.4 else shadow(tone, 0.8)
                 brush.fill(taper(strand, 1.2), tint, 0.4)

@@ -5,11 +5,23 @@ What opens and closes (eyes, mouth) and the brows are drawn over this; see `live
 
 import numpy as np
 
-from soul.training.world.color import Rgb, light, mix, rgb, shadow
+from soul.training.world.color import Rgb, light, luma, mix, rgb, shadow
 from soul.training.world.identity import CENTRE, FaceShape, Identity
 from soul.training.world.pen import Brush, Curve, curve, linear, mirror, radial, resample, taper
 
 BLUSH = rgb("e0625c")
+
+
+def jaw_half(face: FaceShape, y: float) -> float:
+    """Half-width of the lower face at height `y`: a superellipse, squarer for wide jaws."""
+    t = float(np.clip((y - 126.0) / (face.chin_y - 126.0), 0.0, 1.0))
+    square = 1.6 + 5.0 * (face.jaw / face.cheek - 0.7)
+    return float(face.cheek * (1.0 - t**square) ** 0.66)
+
+
+def shine(skin: Rgb, share: float) -> Rgb:
+    """Light on skin; dark skin takes a deeper, warmer light."""
+    return light(skin, share * (0.35 + 0.65 * luma(skin)))
 
 
 def face_outline(face: FaceShape) -> Curve:
@@ -18,12 +30,11 @@ def face_outline(face: FaceShape) -> Curve:
         (30.0, face.crown + 6.0),
         (face.temple * 0.84, face.crown + 25.0),
         (face.temple, 82.0),
-        (face.cheek, 112.0),
-        (face.cheek * 0.985, 132.0),
-        (face.jaw, face.jaw_y),
-        ((face.jaw + face.chin) * 0.52, face.jaw_y + (face.chin_y - face.jaw_y) * 0.62),
-        (face.chin, face.chin_y - 3.5),
+        (face.cheek, 110.0),
     ]
+    depth = face.chin_y - 126.0
+    for t in (0.1, 0.32, 0.52, 0.7, 0.83, 0.925, 0.98):
+        right.append((jaw_half(face, 126.0 + t * depth), 126.0 + t * depth))
     loop = [(0.0, face.crown), *right, (0.0, face.chin_y), *[(-x, y) for x, y in reversed(right)]]
     return curve(loop, closed=True) + np.asarray((CENTRE, 0.0), np.float32)
 
@@ -32,7 +43,7 @@ def neck_outline(face: FaceShape) -> Curve:
     """The neck down into the collar."""
     n = face.neck
     right = curve(
-        [(n + 2, 150), (n, 180), (n + 1, 202), (n + 7, 218), (n + 24, 232), (n + 30, 262)]
+        [(n + 2, 150), (n, 180), (n + 1, 202), (n + 6, 218), (n + 18, 232), (n + 30, 262)]
     )
     return np.concatenate((right, mirror(right, 0.0)[::-1])) + np.asarray((CENTRE, 0.0), np.float32)
 
@@ -120,10 +131,10 @@ def _paint_planes(brush: Brush, who: Identity, shape: Curve) -> None:
         x = CENTRE + s * (face.eye_x + 6)
         brush.glow(x, 142, 30, 23, BLUSH, 0.3 * who.blush)
         brush.glow(CENTRE + s * (face.cheek - 9), 156, 20, 30, shadow(skin, 0.6), 0.25)
-    brush.glow(CENTRE + side * (face.eye_x + 5), 133, 24, 13, light(skin, 0.6), 0.42)
-    brush.glow(CENTRE - side * (face.eye_x + 3), 134, 18, 10, light(skin, 0.5), 0.2)
-    brush.glow(CENTRE + side * 14, 72, 44, 25, light(skin, 0.55), 0.4)
-    brush.glow(CENTRE + side * 4, face.chin_y - 11, 17, 9, light(skin, 0.5), 0.35)
+    brush.glow(CENTRE + side * (face.eye_x + 5), 133, 24, 13, shine(skin, 0.6), 0.42)
+    brush.glow(CENTRE - side * (face.eye_x + 3), 134, 18, 10, shine(skin, 0.5), 0.2)
+    brush.glow(CENTRE + side * 14, 72, 44, 25, shine(skin, 0.55), 0.4)
+    brush.glow(CENTRE + side * 4, face.chin_y - 11, 17, 9, shine(skin, 0.5), 0.35)
     brush.line(np.concatenate((shape, shape[:1])), shadow(skin, 0.8), 3.0, 0.35, 2.2)
 
 
@@ -134,12 +145,12 @@ def _paint_sockets(brush: Brush, who: Identity) -> None:
         deep = 0.34 if s == who.scene.light else 0.5
         brush.glow(x - s * 9, face.eye_y - 11, 24, 16, shadow(skin, 0.75), deep)
         brush.glow(x, face.eye_y - 2, eyes.half + 9, 17, shadow(skin, 0.7), 0.4)
-        brush.glow(x + s * 2, face.eye_y - 15, 15, 5, light(skin, 0.5), 0.3)
+        brush.glow(x + s * 2, face.eye_y - 15, 15, 5, shine(skin, 0.5), 0.3)
         if eyes.shade_strength > 0.0:
             brush.glow(
                 x + s * 3, face.eye_y - 6, eyes.half + 7, 13, eyes.shade, eyes.shade_strength
             )
-        brush.glow(x, face.eye_y + 14, eyes.half, 6, shadow(mix(skin, BLUSH, 0.15), 0.6), 0.3)
+        brush.glow(x, face.eye_y + 14, eyes.half, 6, shadow(mix(skin, BLUSH, 0.15), 0.6), 0.16)
 
 
 def _paint_nose(brush: Brush, who: Identity) -> None:
@@ -164,8 +175,8 @@ def _paint_nose(brush: Brush, who: Identity) -> None:
             (CENTRE + side * 2.5, y - 9),
         ]
     )
-    brush.line(ridge, light(skin, 0.7), 5.0, 0.34 * nose.bridge + 0.12, 2.6)
-    brush.glow(CENTRE + side * 2.5, y - 6, 8 * nose.tip, 6.5 * nose.tip, light(skin, 0.85), 0.7)
+    brush.line(ridge, shine(skin, 0.7), 5.0, 0.34 * nose.bridge + 0.12, 2.6)
+    brush.glow(CENTRE + side * 2.5, y - 6, 8 * nose.tip, 6.5 * nose.tip, shine(skin, 0.85), 0.65)
     for s in (-1, 1):
         wing = curve(
             [
@@ -200,7 +211,7 @@ def _paint_mouth_ground(brush: Brush, who: Identity) -> None:
     brush.glow(CENTRE, y + mouth.lower + 4, 22, 7, shadow(skin, 0.8), 0.55)
     brush.glow(CENTRE, y, mouth.half + 12, 22, mix(skin, BLUSH, 0.4), 0.14)
     for s in (-1, 1):
-        brush.glow(CENTRE + s * (mouth.half + 4), y + 1, 8, 8, shadow(skin, 0.7), 0.4)
+        brush.glow(CENTRE + s * (mouth.half + 4), y + 1, 6, 6, shadow(skin, 0.7), 0.22)
 
 
 def _paint_age(brush: Brush, who: Identity) -> None:
@@ -215,7 +226,7 @@ def _paint_age(brush: Brush, who: Identity) -> None:
                 (CENTRE + s * (who.mouth.half + 7), face.mouth_y - 3),
             ]
         )
-        brush.fill(taper(fold, 3.0, 0.3), dark, 0.12 + 0.45 * old, 1.0)
+        brush.fill(taper(fold, 3.0, 0.3), dark, 0.05 + 0.45 * old, 1.0)
         if old <= 0.12:
             continue
         x = CENTRE + s * face.eye_x
@@ -265,9 +276,9 @@ def beard_outline(who: Identity, depth: float) -> Curve:
     outer = [
         (face.cheek + 0.5, 118.0),
         (face.cheek + depth * 0.3, 138.0),
-        (face.jaw + depth * 0.7, face.jaw_y + 2),
-        ((face.jaw + face.chin) * 0.52 + depth * 0.6, face.chin_y - 12 + depth * 0.6),
-        (face.chin + depth * 0.2, face.chin_y - 2 + depth),
+        (jaw_half(face, face.jaw_y) + depth * 0.6, face.jaw_y + 2),
+        (jaw_half(face, face.chin_y - 12) + depth * 0.6, face.chin_y - 11 + depth * 0.6),
+        (jaw_half(face, face.chin_y - 2), face.chin_y - 2 + depth),
     ]
     inner = [
         (0.0, y - 14.5),
@@ -288,7 +299,7 @@ def paint_beard(brush: Brush, who: Identity) -> None:
         return
     if who.beard == "stubble":
         brush.fill(
-            beard_outline(who, 0.0), mix(who.brows.color, shadow(who.skin, 0.8), 0.5), 0.3, 5.0
+            beard_outline(who, 0.0), mix(who.brows.color, shadow(who.skin, 0.8), 0.5), 0.2, 5.0
         )
 
 

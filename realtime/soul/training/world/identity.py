@@ -4,7 +4,7 @@ Lengths are in neutral face units: the picture is 256 units wide and high, y poi
 nothing of how any of it is drawn or moved.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,10 @@ from soul.training.world.color import Rgb, light, mix, rgb, shadow
 
 CENTRE = 128.0
 
-SKINS = "fbe0cd f6d3bb f2c6a6 eab894 e0a97f d49a70 c4875c b3744b 9a5f3c 80492e 673a27 50301f f7cdb5 d8a47c"
+SKINS = (
+    "fbe0cd f6d3bb f2c6a6 eab894 e0a97f d49a70 c4875c b3744b 9a5f3c 80492e 673a27 5a3624"
+    " f7cdb5 d8a47c"
+)
 HAIR = "17130f 241812 33211a 4a2e1e 6a4325 8a5a30 b07c42 d6aa62 e9cd8f 8d3a1c b5532a 5a2418"
 GREY = "b9b4b0 d9d6d2 8e8a88"
 BOLD = "b5566f 3f6f8f 6a5a9c"
@@ -182,6 +185,8 @@ def draw_identity(rng: np.random.Generator) -> Identity:
     tone = int(rng.integers(len(SKINS.split())))
     skin = _skin(rng, tone)
     hair = _hair(rng, feminine, age, tone)
+    if _distance(hair.color, skin) < 0.4:
+        hair = replace(hair, color=mix(hair.color, rgb("2c1a12"), 0.6))
     face = _face(rng, feminine)
     return Identity(
         age=age,
@@ -193,7 +198,7 @@ def draw_identity(rng: np.random.Generator) -> Identity:
         eyes=_eyes(rng, feminine, tone),
         brows=_brows(rng, feminine, hair.color, age),
         nose=Nose(
-            half=float(rng.uniform(11.0, 15.5)) * (1.06 - 0.12 * feminine),
+            half=float(rng.uniform(10.5, 16.5)) * (1.06 - 0.12 * feminine),
             tip=float(rng.uniform(0.7, 1.2)),
             bridge=float(rng.uniform(0.4, 1.0)),
         ),
@@ -222,8 +227,8 @@ def _skin(rng: np.random.Generator, tone: int) -> Rgb:
 
 
 def _face(rng: np.random.Generator, feminine: float) -> FaceShape:
-    cheek = _between(rng, 58.0, 64.5)
-    chin_y = _between(rng, 190.0, 198.0) - 2.0 * feminine
+    cheek = _between(rng, 56.0, 63.0)
+    chin_y = _between(rng, 195.0, 202.0) - 3.0 * feminine
     jaw = cheek * (_between(rng, 0.78, 0.9) - 0.07 * feminine)
     return FaceShape(
         crown=_between(rng, 34.0, 38.0),
@@ -237,7 +242,7 @@ def _face(rng: np.random.Generator, feminine: float) -> FaceShape:
         ear=_between(rng, 0.9, 1.15),
         eye_y=_between(rng, 108.0, 113.0),
         eye_x=cheek * _between(rng, 0.475, 0.51),
-        nose_y=_between(rng, 138.0, 143.0),
+        nose_y=_between(rng, 137.0, 144.0),
         mouth_y=_between(rng, 161.0, 165.0),
     )
 
@@ -248,13 +253,13 @@ def _eyes(rng: np.random.Generator, feminine: float, tone: int) -> Eyes:
     shades = ("b0687a", "8a5a78", "a8744f", "6a5a7c", "4f6f78")
     return Eyes(
         half=_between(rng, 15.8, 18.2),
-        height=_between(rng, 12.5, 16.5) + 1.2 * feminine,
-        tilt=_between(rng, -1.6, 2.6),
+        height=_between(rng, 11.8, 15.8) + 1.2 * feminine,
+        tilt=_between(rng, -2.2, 4.0),
         round=_between(rng, 0.0, 1.0),
         crease=_between(rng, 0.15, 1.0),
         lashes=float(np.clip(feminine + rng.normal(0.0, 0.12), 0.0, 1.0)),
         iris=rgb(codes[pool[int(rng.integers(len(pool)))]]),
-        iris_radius=_between(rng, 7.4, 8.6),
+        iris_radius=_between(rng, 8.4, 9.4),
         shade=rgb(shades[int(rng.integers(len(shades)))]),
         shade_strength=_between(rng, 0.06, 0.26) if feminine > 0.6 else 0.0,
     )
@@ -277,10 +282,10 @@ def _mouth(rng: np.random.Generator, feminine: float, skin: Rgb) -> Mouth:
     made_up = _between(rng, 0.25, 0.85) * feminine
     full = _between(rng, 0.85, 1.25) * (0.85 + 0.25 * feminine)
     return Mouth(
-        half=_between(rng, 28.5, 32.5),
+        half=_between(rng, 27.5, 31.5),
         upper=6.6 * full,
         lower=9.0 * full,
-        bow=_between(rng, 0.8, 2.4),
+        bow=_between(rng, 1.2, 2.8),
         curve=_between(rng, 2.2, 4.6),
         color=mix(bare, paint, made_up if rng.random() < 0.6 else 0.1),
     )
@@ -375,8 +380,10 @@ def _scene(rng: np.random.Generator, hair: Rgb, skin: Rgb) -> Scene:
     # hair and skin must stand out from what is behind them
     apart = [i for i in order if _distance(rgb(PALETTES[i][1]), hair) > 0.5]
     apart = [i for i in apart if _distance(rgb(PALETTES[i][0]), skin) > 0.25] or list(order)
-    near, far, cloth, accent = (rgb(code) for code in PALETTES[apart[0]])
-    if rng.random() < 0.25:
+    # cloth in the skin's own colour would look like none
+    worn = [i for i in apart if _distance(rgb(PALETTES[i][2]), skin) > 0.55] or apart
+    near, far, cloth, accent = (rgb(code) for code in PALETTES[worn[0]])
+    if rng.random() < 0.25 and _distance(accent, skin) > 0.55:
         cloth, accent = accent, cloth
     return Scene(
         light=-1.0 if rng.random() < 0.5 else 1.0,

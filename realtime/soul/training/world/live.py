@@ -5,8 +5,10 @@ carries them exactly like the skin below. Knows nothing of hair or clothes.
 """
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from soul.training.world.color import WHITE, light, mix, rgb, shadow
 from soul.training.world.identity import CENTRE, Identity
@@ -16,7 +18,8 @@ from soul.training.world.rig import Points, Rig, Row, value
 GAP = 21.0  # units between the lips' inner edges at mouth_open 1, before the skin's own stretch
 SCLERA = rgb("f7f0ea")
 LASH = rgb("1c1214")
-_T = np.linspace(-1.0, 1.0, 23, dtype=np.float32)
+Floats: TypeAlias = NDArray[np.floating[Any]]
+_T: Points = np.linspace(-1.0, 1.0, 23, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +37,23 @@ def lips_of(who: Identity, row: Row) -> Lips:
     mouth = who.mouth
     opened, press = value(row, "mouth_open"), value(row, "lips_press")
     x = CENTRE + mouth.half * _T
-    a = np.abs(_T)
-    seam = (
-        who.face.mouth_y
-        + mouth.curve * (0.5 - a**2)
-        + 0.9 * np.exp(-((_T / 0.16) ** 2))
-        - 0.5 * np.exp(-(((a - 0.3) / 0.2) ** 2))
-    )
+    a: Points = np.abs(_T)
+    seam = who.face.mouth_y + mouth.curve * (0.5 - a**1.8) + 0.8 * np.exp(-((_T / 0.24) ** 2))
     gap = GAP * opened * np.clip(1.0 - a**2.3, 0.0, 1.0) ** 0.75
     thin = 1.0 - 0.5 * press - 0.12 * opened
-    cupid = mouth.bow * np.exp(-((_T / 0.17) ** 2))
-    up = np.clip(1.0 - a**1.5, 0.0, 1.0) * mouth.upper * 1.08 * thin
-    low = np.clip(1.0 - a**2.1, 0.0, 1.0) ** 0.8 * mouth.lower * thin
+    cupid = mouth.bow * np.exp(-((_T / 0.14) ** 2))
+    up = _lip((1.0 - a) * (1.0 + 0.5 * a) * 1.15, 1.0 - a**2.2, opened) * mouth.upper * thin
+    low = _lip((1.0 - a**2.1) ** 0.95, (1.0 - a**4.0), opened) * mouth.lower * thin
     upper = seam - 0.2 * gap + 0.6 * press
     lower = seam + 0.8 * gap - 0.6 * press
     edges = (upper - up + cupid, upper, lower, lower + low)
     return Lips(*(np.stack((x, edge), 1).astype(np.float32) for edge in edges))
+
+
+def _lip(closed: Floats, stretched: Floats, opened: float) -> Floats:
+    """A lip's profile: an open mouth stretches the lips to an even rim."""
+    share = np.float32(min(1.6 * opened, 1.0))
+    return closed + (stretched - closed) * share
 
 
 class Live:
@@ -143,7 +147,9 @@ class Live:
             )
             self._draw_teeth(brush, upper, x, half, value(row, "teeth"))
             shade = linear(
-                (x, y0 - 1), (x, y0 + 5.0), [(0.0, rgb("2a0a0e"), 0.6), (1.0, rgb("2a0a0e"), 0.0)]
+                (x, y0 - 1),
+                (x, y0 + min(5.0, 0.35 * gap + 0.5)),
+                [(0.0, rgb("2a0a0e"), 0.6), (1.0, rgb("2a0a0e"), 0.0)],
             )
             brush.pour(inside, shade)
 
@@ -214,7 +220,7 @@ class Live:
         brush.fill(lower, shadow(skin, 1.0), 0.55)
         lash = mix(LASH, shadow(skin, 1.0), 0.25 * (1 - eyes.lashes))
         brush.fill(taper(self._flick(up, s), 2.5 + 1.5 * eyes.lashes, 0.2, 0.12), lash, 0.95)
-        if eyes.lashes > 0.5:
+        if eyes.lashes > 0.6:
             self._draw_lashes(brush, up, s)
 
     def _flick(self, up: Points, s: float) -> Points:

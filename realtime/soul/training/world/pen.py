@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 
 import numpy as np
 import skia
@@ -48,16 +49,24 @@ def resample(points: Curve, count: int) -> Curve:
 
 def taper(points: Curve, width: float, head: float = 0.15, tail: float = 0.0) -> Curve:
     """The outline of a stroke: `width` at its middle, shares `head` and `tail` at its ends."""
-    along = np.linspace(0.0, 1.0, len(points), dtype=np.float32)
-    profile = np.maximum(np.sin(np.pi * along), 0.0) ** 0.6
+    half = (0.5 * width) * _profile(len(points), head, tail)
+    normal = np.empty_like(points)
+    normal[1:-1, 0] = points[:-2, 1] - points[2:, 1]
+    normal[1:-1, 1] = points[2:, 0] - points[:-2, 0]
+    normal[0] = (points[0, 1] - points[1, 1], points[1, 0] - points[0, 0])
+    normal[-1] = (points[-2, 1] - points[-1, 1], points[-1, 0] - points[-2, 0])
+    length = np.hypot(normal[:, 0], normal[:, 1])
+    normal *= (half / np.maximum(length, 1e-6))[:, None]
+    return np.concatenate((points + normal, (points - normal)[::-1])).astype(np.float32)
+
+
+@lru_cache(maxsize=256)
+def _profile(count: int, head: float, tail: float) -> NDArray[np.float32]:
+    """The share of a stroke's width along it, [count]."""
+    along = np.linspace(0.0, 1.0, count, dtype=np.float32)
+    swell = np.maximum(np.sin(np.pi * along), 0.0) ** 0.6
     ends = head * (1 - along) + tail * along
-    half = 0.5 * width * np.maximum(profile, ends)[:, None]
-    tangent = np.gradient(points, axis=0)
-    normal = np.stack((-tangent[:, 1], tangent[:, 0]), 1)
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
-    return np.concatenate((points + normal * half, (points - normal * half)[::-1])).astype(
-        np.float32
-    )
+    return np.asarray(np.maximum(swell, ends), np.float32)
 
 
 def path_of(points: Curve, closed: bool = True) -> skia.Path:
@@ -65,6 +74,7 @@ def path_of(points: Curve, closed: bool = True) -> skia.Path:
     return skia.Path.Polygon([skia.Point(x, y) for x, y in points.tolist()], closed)
 
 
+@lru_cache(maxsize=4096)
 def ink(color: Rgb, alpha: float = 1.0) -> int:
     """A packed colour."""
     r, g, b = (int(min(max(c, 0.0), 1.0) * 255 + 0.5) for c in color)

@@ -7,7 +7,7 @@ gaze are the drawn person's own: their left is the viewer's right. Knows no colo
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +33,12 @@ def value(row: Row, channel: str) -> float:
 
 def _bump(x: Points, y: Points, cx: float, cy: float, rx: float, ry: float) -> Points:
     q = ((x - cx) * (1.0 / rx)) ** 2 + ((y - cy) * (1.0 / ry)) ** 2
-    return np.exp(-q)
+    bump: Points = np.exp(-q)
+    return bump
 
 
-def _ease(t: Points) -> Points:
-    t = np.clip(t, 0.0, 1.0)
+def _ease(t: NDArray[np.floating[Any]]) -> Points:
+    t = np.clip(np.asarray(t, np.float32), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
@@ -133,4 +134,5 @@ def flow(identity: Identity, row: Row, size: int) -> NDArray[np.float32]:
     axis = (np.arange(size, dtype=np.float32) + 0.5) * scale
     grid = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
     source = Rig(identity).unmap(grid, row)
-    return ((source - grid) / scale).reshape(size, size, 2).astype(np.float32)
+    backward: NDArray[np.float32] = ((source - grid) / scale).reshape(size, size, 2)
+    return backward.astype(np.float32)
