@@ -38,8 +38,8 @@ def _bump(x: Points, y: Points, cx: float, cy: float, rx: float, ry: float) -> P
 
 
 def _ease(t: NDArray[np.floating[Any]]) -> Points:
-    t = np.clip(np.asarray(t, np.float32), 0.0, 1.0)
-    return t * t * (3.0 - 2.0 * t)
+    clipped: Points = np.clip(np.asarray(t, np.float32), 0.0, 1.0)
+    return clipped * clipped * (3.0 - 2.0 * clipped)
 
 
 @dataclass(frozen=True, slots=True)
