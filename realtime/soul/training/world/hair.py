@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from soul.training.world.color import Rgb, cool, light, mix, shadow
+from soul.training.world.head import jaw_half
 from soul.training.world.identity import CENTRE, Identity
 from soul.training.world.pen import Brush, Curve, curve, linear, mirror, resample, taper
 
@@ -91,11 +92,12 @@ def _cap(who: Identity, rise: float, side: float, end: float) -> list[tuple[floa
     """The outer edge of hair over the right half of the skull, crown to `end` (y)."""
     face, v = who.face, who.hair.volume
     top = face.crown - rise * v
+    turns = (0.42, 0.8, 1.12, 1.36)
+    wide, tall = face.temple + 0.9 * side * v, 94.0 - top
+    arch = [(wide * float(np.sin(a)), 94.0 - tall * float(np.cos(a))) for a in turns]
     return [
         (0.0, top),
-        (26.0, top + 4.5),
-        (48.0, top + 20.0),
-        (face.temple + side * 0.8 * v, 78.0),
+        *arch,
         (face.cheek + side * v, 108.0),
         (face.cheek + side * 0.9 * v, end),
     ]
@@ -150,14 +152,14 @@ def _swept(
     flip = 1.0 if who.hair.part >= 0 else -1.0
     top = face.crown - rise * who.hair.volume
     right, left = _cap(who, rise, side, end), _cap(who, rise, side, end)
-    short_o = [(20.0, top + 3.0), (34.0, top + 8.5), *right[2:]]
+    short_o = [(20.0, top + 2.8), *right[1:]]
     short_i = [
         (26.0, forehead - 6.0),
         (face.temple - 15.0, forehead + 13.0),
         (face.cheek - 8.0, forehead + 36.0),
         (face.cheek + side * 0.5, end + 3.0),
     ]
-    long_o = [(23.0, top + 4.5), (0.0, top), (-28.0, top + 5.0), *[(-x, y) for x, y in left[2:]]]
+    long_o = [(21.0, top + 3.0), *[(-x, y) for x, y in left]]
     long_i = [
         (27.0, forehead - 6.0),
         (2.0, forehead + 5.0),
@@ -388,9 +390,10 @@ def _hijab_edges(who: Identity) -> tuple[Pairs, Pairs]:
     c = face.cheek
     outer = (
         (0.0, face.crown - 13),
-        (30.0, face.crown - 8),
-        (56.0, 58.0),
-        (c + 12, 104.0),
+        (26.0, face.crown - 9.5),
+        (49.0, face.crown + 4),
+        (64.0, face.crown + 30),
+        (c + 12, 106.0),
         (c + 12, 150.0),
         (c + 6, 192.0),
         (c + 14, 232.0),
@@ -403,9 +406,9 @@ def _hijab_edges(who: Identity) -> tuple[Pairs, Pairs]:
         (46.0, 80.0),
         (c - 6, 112.0),
         (c - 6.5, 140.0),
-        (face.jaw - 1, face.jaw_y + 4),
-        (face.chin + 14, face.chin_y - 6),
-        (0.0, face.chin_y - 2),
+        (jaw_half(face, 164.0) - 4, 164.0),
+        (jaw_half(face, face.chin_y - 9) - 5, face.chin_y - 9),
+        (0.0, face.chin_y - 3),
     )
     return outer, inner
 
@@ -714,7 +717,7 @@ def _front_curly(brush: Brush, who: Identity) -> None:
     for half in halves:
         brush.fill(half, cool(who.hair.color, 0.5), 1.0, 1.0)
     cloud = _cloud(
-        who, 84.0 if tall else 78.0, 74.0 if tall else 80.0, 86.0 if tall else 108.0, 420, 4, True
+        who, 84.0 if tall else 78.0, 74.0 if tall else 80.0, 86.0 if tall else 108.0, 560, 4, True
     )
     _curls(brush, who, cloud, 7.5, 5, 0.0)
 

@@ -58,6 +58,7 @@ HAIR_STYLES = (
     "hijab",
     "beanie",
 )
+COVERS_EARS = ("hijab", "bob", "fringe_bob", "long", "long_fringe", "wavy")
 CLOTHES = ("tee", "v_neck", "shirt", "turtleneck", "hoodie", "blazer", "scoop")
 BEARDS = ("none", "stubble", "full", "goatee", "moustache")
 GLASSES = ("none", "round", "square", "thin")
@@ -278,7 +279,7 @@ def _brows(rng: np.random.Generator, feminine: float, hair: Rgb, age: float) -> 
 def _mouth(rng: np.random.Generator, feminine: float, skin: Rgb) -> Mouth:
     paints = ("b5434e", "c9636a", "a83a4a", "c4705f", "93304a")
     paint = rgb(paints[int(rng.integers(len(paints)))])
-    bare = mix(shadow(skin, 0.35), rgb("c25a5c"), 0.38)
+    bare = mix(shadow(skin, 0.35), rgb("c25a5c"), 0.22 + 0.18 * feminine)
     made_up = _between(rng, 0.25, 0.85) * feminine
     full = _between(rng, 0.82, 1.12) * (0.88 + 0.2 * feminine)
     return Mouth(
@@ -366,7 +367,7 @@ def _beard(rng: np.random.Generator, feminine: float) -> str:
 
 
 def _earrings(rng: np.random.Generator, feminine: float, style: str) -> str:
-    if style == "hijab" or rng.random() > 0.12 + 0.5 * feminine:
+    if style in COVERS_EARS or rng.random() > 0.12 + 0.5 * feminine:
         return "none"
     return _choose(rng, ("stud", "hoop", "drop"), (0.4, 0.35, 0.25))
 

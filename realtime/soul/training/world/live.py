@@ -68,6 +68,7 @@ class Live:
         self._lip_light = light(lip, 0.5)
         self._seam = shadow(shadow(lip, 0.9), 0.55)
         self._side = side
+        self._gloss = 0.35 + 0.4 * who.feminine
 
     def draw(self, brush: Brush, row: Row) -> None:
         """Everything that opens and closes, under `row`."""
@@ -118,7 +119,9 @@ class Live:
             ),
             0.6,
         )
-        brush.glow(x + 7 * self._side, y2 + (y3 - y2) * 0.42, 12.0, 2.9, self._lip_light, 0.75)
+        brush.glow(
+            x + 7 * self._side, y2 + (y3 - y2) * 0.42, 12.0, 2.9, self._lip_light, self._gloss
+        )
         brush.glow(x + 6 * self._side, y0 + 1.2, 8.0, 1.6, self._lip_light, 0.35)
         seam = 0.9 - 0.55 * min(opened * 4.0, 1.0)
         if opened > 0.01:
