@@ -343,8 +343,8 @@ def _paint_beard_strands(brush: Brush, who: Identity, tone: Rgb, shape: Curve) -
         strand = np.asarray(
             [
                 (x, y),
-                (x + lean * 0.7 + rng.normal(0, 1), y + 5),
-                (x + lean + rng.normal(0, 1), y + 10),
+                (x + lean * 0.7 + rng.normal(0, 0.5), y + 5),
+                (x + lean + rng.normal(0, 0.5), y + 10),
             ],
             np.float32,
         )

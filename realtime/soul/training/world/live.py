@@ -15,7 +15,7 @@ from soul.training.world.identity import CENTRE, Identity
 from soul.training.world.pen import Brush, Curve, curve, linear, radial, taper
 from soul.training.world.rig import Points, Rig, Row, value
 
-GAP = 21.0  # units between the lips' inner edges at mouth_open 1, before the skin's own stretch
+GAP = 18.0  # units between the lips' inner edges at mouth_open 1, before the skin's own stretch
 SCLERA = rgb("f7f0ea")
 LASH = rgb("1c1214")
 Floats: TypeAlias = NDArray[np.floating[Any]]
@@ -38,22 +38,26 @@ def lips_of(who: Identity, row: Row) -> Lips:
     opened, press = value(row, "mouth_open"), value(row, "lips_press")
     x = CENTRE + mouth.half * _T
     a: Points = np.abs(_T)
-    seam = who.face.mouth_y + mouth.curve * (0.5 - a**1.8) + 0.8 * np.exp(-((_T / 0.24) ** 2))
-    gap = GAP * opened * np.clip(1.0 - a**2.3, 0.0, 1.0) ** 0.75
+    rounded = max(-value(row, "mouth_wide"), 0.0)
+    bend = (1.0 - 0.7 * rounded) * mouth.curve * (0.5 - a**1.8)
+    dip = 0.8 * (1.0 - max(value(row, "smile"), rounded, 0.0)) * np.exp(-((_T / 0.24) ** 2))
+    # the corners of an open mouth hang at half its height
+    seam = who.face.mouth_y + bend + dip + 0.24 * GAP * opened * a**2.5
+    gap = GAP * opened * np.clip(1.0 - a**2.3, 0.0, 1.0) ** (0.75 - 0.2 * rounded)
+    stretch = min(max(1.6 * opened, 0.8 * rounded), 1.0)
     thin = 1.0 - 0.5 * press - 0.12 * opened
     cupid = mouth.bow * np.exp(-((_T / 0.14) ** 2))
-    up = _lip((1.0 - a) * (1.0 + 0.5 * a) * 1.15, 1.0 - a**2.2, opened) * mouth.upper * thin
-    low = _lip((1.0 - a**2.1) ** 0.95, (1.0 - a**4.0), opened) * mouth.lower * thin
+    up = _lip((1.0 - a) * (1.0 + 0.5 * a) * 1.15, 1.0 - a**2.2, stretch) * mouth.upper * thin
+    low = _lip((1.0 - a**2.1) ** 0.95, 1.0 - a**4.0, stretch) * mouth.lower * thin
     upper = seam - 0.2 * gap + 0.6 * press
     lower = seam + 0.8 * gap - 0.6 * press
     edges = (upper - up + cupid, upper, lower, lower + low)
     return Lips(*(np.stack((x, edge), 1).astype(np.float32) for edge in edges))
 
 
-def _lip(closed: Floats, stretched: Floats, opened: float) -> Floats:
-    """A lip's profile: an open mouth stretches the lips to an even rim."""
-    share = np.float32(min(1.6 * opened, 1.0))
-    return closed + (stretched - closed) * share
+def _lip(closed: Floats, stretched: Floats, share: float) -> Floats:
+    """A lip's profile: an open or rounded mouth has an even rim."""
+    return closed + (stretched - closed) * np.float32(share)
 
 
 class Live:
@@ -159,7 +163,7 @@ class Live:
     def _draw_teeth(self, brush: Brush, upper: Points, x: float, half: float, teeth: float) -> None:
         if teeth <= 0.02:
             return
-        count = 5
+        count = 4
         top = upper[count:-count]
         # the biting edge is an arc of its own: it does not follow the cupid's bow
         bend = np.linspace(-1.0, 1.0, len(top), dtype=np.float32) ** 2
@@ -168,7 +172,7 @@ class Live:
         sag = (
             float(top[mid, 1])
             + 8.0 * teeth
-            + bend * (0.6 * (ends - float(top[mid, 1])) - 2.5 * teeth)
+            + bend * (0.6 * (ends - float(top[mid, 1])) - 3.5 * teeth)
         )
         edge = np.stack((top[:, 0], sag), 1).astype(np.float32)
         shape = np.concatenate((top - np.float32(1.0), edge[::-1]))
