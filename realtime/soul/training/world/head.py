@@ -21,7 +21,7 @@ def jaw_half(face: FaceShape, y: float) -> float:
 
 def shine(skin: Rgb, share: float) -> Rgb:
     """Light on skin; dark skin takes a deeper, warmer light."""
-    return light(skin, share * (0.35 + 0.65 * luma(skin)))
+    return light(skin, share * (0.55 + 0.45 * luma(skin)))
 
 
 def face_outline(face: FaceShape) -> Curve:
@@ -101,7 +101,7 @@ def paint_face(brush: Brush, who: Identity) -> None:
     """The face's skin with its light, without eyes, brows and mouth."""
     face, side, skin = who.face, who.scene.light, who.skin
     shape = face_outline(face)
-    lit, mid, dark = light(skin, 0.16), skin, shadow(skin, 0.36)
+    lit, mid, dark = light(skin, 0.16), skin, shadow(skin, 0.18 + 0.2 * luma(skin))
     brush.pour(
         shape,
         radial(
@@ -122,15 +122,16 @@ def paint_face(brush: Brush, who: Identity) -> None:
 
 def _paint_planes(brush: Brush, who: Identity, shape: Curve) -> None:
     face, side, skin = who.face, who.scene.light, who.skin
+    soft = 0.55 + 0.45 * min(1.6 * luma(skin), 1.0)  # dark skin drowns in full shadows
     far = CENTRE - side * face.cheek
-    brush.glow(far, 140, 38, 80, shadow(skin, 0.75), 0.7)
-    brush.glow(far + side * 4, 80, 26, 46, shadow(skin, 0.6), 0.45)
-    brush.glow(CENTRE + side * face.cheek, 162, 24, 46, shadow(skin, 0.6), 0.4)
-    brush.glow(CENTRE, face.chin_y + 5, 62, 20, shadow(skin, 0.75), 0.55)
+    brush.glow(far, 140, 38, 80, shadow(skin, 0.75), 0.7 * soft)
+    brush.glow(far + side * 4, 80, 26, 46, shadow(skin, 0.6), 0.45 * soft)
+    brush.glow(CENTRE + side * face.cheek, 162, 24, 46, shadow(skin, 0.6), 0.4 * soft)
+    brush.glow(CENTRE, face.chin_y + 5, 62, 20, shadow(skin, 0.75), 0.55 * soft)
     for s in (-1, 1):
         x = CENTRE + s * (face.eye_x + 6)
         brush.glow(x, 142, 30, 23, BLUSH, 0.3 * who.blush)
-        brush.glow(CENTRE + s * (face.cheek - 9), 156, 20, 30, shadow(skin, 0.6), 0.25)
+        brush.glow(CENTRE + s * (face.cheek - 9), 156, 20, 30, shadow(skin, 0.6), 0.25 * soft)
     brush.glow(CENTRE + side * (face.eye_x + 5), 133, 24, 13, shine(skin, 0.6), 0.42)
     brush.glow(CENTRE - side * (face.eye_x + 3), 134, 18, 10, shine(skin, 0.5), 0.2)
     brush.glow(CENTRE + side * 14, 72, 44, 25, shine(skin, 0.55), 0.4)

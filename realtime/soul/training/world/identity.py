@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from soul.training.world.color import Rgb, light, mix, rgb, shadow
+from soul.training.world.color import Rgb, light, luma, mix, rgb, shadow
 
 CENTRE = 128.0
 
@@ -279,7 +279,9 @@ def _brows(rng: np.random.Generator, feminine: float, hair: Rgb, age: float) -> 
 def _mouth(rng: np.random.Generator, feminine: float, skin: Rgb) -> Mouth:
     paints = ("b5434e", "c9636a", "a83a4a", "c4705f", "93304a")
     paint = rgb(paints[int(rng.integers(len(paints)))])
-    bare = mix(shadow(skin, 0.35), rgb("c25a5c"), 0.22 + 0.18 * feminine)
+    # lips must read on every skin
+    share = 0.22 + 0.18 * feminine + 0.22 * (1.0 - luma(skin)) ** 2
+    bare = mix(shadow(skin, 0.35), rgb("c25a5c"), share)
     made_up = _between(rng, 0.25, 0.85) * feminine
     full = _between(rng, 0.82, 1.12) * (0.88 + 0.2 * feminine)
     return Mouth(
