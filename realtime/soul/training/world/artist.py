@@ -86,7 +86,10 @@ class Artist:
         self._live.draw(Brush(self._canvas), row)
         if self._front.indices:
             self._pull(self._front, corners)
-        return self._pixels[:, :, :3].copy()
+        frame: Image = np.empty((*self._pixels.shape[:2], 3), np.uint8)
+        for channel in range(3):  # far faster than one strided copy
+            frame[:, :, channel] = self._pixels[:, :, channel]
+        return frame
 
     def _pull(self, mesh: Mesh, corners: list[skia.Point]) -> None:
         kind = skia.Vertices.VertexMode.kTriangles_VertexMode

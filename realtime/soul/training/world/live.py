@@ -15,6 +15,7 @@ from soul.training.world.identity import CENTRE, Identity
 from soul.training.world.pen import Brush, Curve, curve, linear, radial, taper
 from soul.training.world.rig import Points, Rig, Row, value
 
+LEFT, RIGHT = 1.0, -1.0  # the person's own sides, as signs of x
 GAP = 18.0  # units between the lips' inner edges at mouth_open 1, before the skin's own stretch
 SCLERA = rgb("f7f0ea")
 LASH = rgb("1c1214")
@@ -76,21 +77,33 @@ class Live:
 
     def draw(self, brush: Brush, row: Row) -> None:
         """Everything that opens and closes, under `row`."""
-        self._draw_mouth(brush, row)
-        for s, eye, brow in ((1.0, "eye_left", "brow_left"), (-1.0, "eye_right", "brow_right")):
-            self._draw_eye(brush, row, s, value(row, eye))
-            self._draw_brow(brush, row, s, value(row, brow))
+        lips = lips_of(self._who, row)
+        opened = (self._opened(row, "eye_left"), self._opened(row, "eye_right"))
+        moved = iter(
+            self._mapped(
+                row,
+                [
+                    *(lips.top, lips.upper, lips.lower, lips.bottom),
+                    *self._eye_curves(row, LEFT, opened[0]),
+                    self._brow_curve(LEFT, value(row, "brow_left")),
+                    *self._eye_curves(row, RIGHT, opened[1]),
+                    self._brow_curve(RIGHT, value(row, "brow_right")),
+                ],
+            )
+        )
+        self._draw_mouth(brush, row, Lips(next(moved), next(moved), next(moved), next(moved)))
+        for s, share in zip((LEFT, RIGHT), opened, strict=True):
+            self._draw_eye(brush, s, share, (next(moved), next(moved), next(moved), next(moved)))
+            self._draw_brow(brush, next(moved))
 
     def _mapped(self, row: Row, curves: list[Curve]) -> list[Points]:
         """Map many curves at once: one call of the rig instead of many."""
-        ends = np.cumsum([len(c) for c in curves])[:-1]
-        return list(np.split(self._rig.map(np.concatenate(curves), row), ends))
+        ends = np.cumsum([len(c) for c in curves]).tolist()
+        points = self._rig.map(np.concatenate(curves), row)
+        return [points[b - len(c) : b] for c, b in zip(curves, ends, strict=True)]
 
-    def _draw_mouth(self, brush: Brush, row: Row) -> None:
-        lips = lips_of(self._who, row)
-        top, upper, lower, bottom = self._mapped(
-            row, [lips.top, lips.upper, lips.lower, lips.bottom]
-        )
+    def _draw_mouth(self, brush: Brush, row: Row, lips: Lips) -> None:
+        top, upper, lower, bottom = lips.top, lips.upper, lips.lower, lips.bottom
         opened = value(row, "mouth_open")
         if opened > 0.01:
             self._draw_inner_mouth(brush, row, upper, lower)
@@ -201,11 +214,13 @@ class Live:
         up_curve, low_curve, crease_curve = pairs
         return up_curve, low_curve, crease_curve
 
-    def _draw_eye(self, brush: Brush, row: Row, s: float, opened: float) -> None:
-        eyes, face, skin = self._who.eyes, self._who.face, self._who.skin
-        # the upper lid follows the gaze a little
-        opened = min(max(opened, 0.0), 1.1) * (1.0 + 0.12 * min(value(row, "gaze_y"), 0.0))
-        up, low, crease = self._lids(s, opened)
+    def _opened(self, row: Row, eye: str) -> float:
+        """How far a lid is open; it follows the gaze down a little."""
+        return min(max(value(row, eye), 0.0), 1.1) * (1.0 + 0.12 * min(value(row, "gaze_y"), 0.0))
+
+    def _eye_curves(self, row: Row, s: float, opened: float) -> tuple[Curve, Curve, Curve, Curve]:
+        """Lids, crease and the iris's centre in neutral coordinates."""
+        face = self._who.face
         centre = np.asarray(
             [
                 (
@@ -215,7 +230,13 @@ class Live:
             ],
             np.float32,
         )
-        up, low, crease, centre = self._mapped(row, [up, low, crease, centre])
+        return (*self._lids(s, opened), centre)
+
+    def _draw_eye(
+        self, brush: Brush, s: float, opened: float, moved: tuple[Points, Points, Points, Points]
+    ) -> None:
+        eyes, skin = self._who.eyes, self._who.skin
+        up, low, crease, centre = moved
         if opened > 0.02:
             self._draw_eyeball(brush, up, low, float(centre[0, 0]), float(centre[0, 1]))
         brush.fill(
@@ -279,7 +300,8 @@ class Live:
             inner = up[0]
             brush.oval(float(inner[0]), float(inner[1]) + 0.8, 3.0, 2.0, rgb("d88a80"), 0.75, 0.6)
 
-    def _draw_brow(self, brush: Brush, row: Row, s: float, raised: float) -> None:
+    def _brow_curve(self, s: float, raised: float) -> Curve:
+        """The spine of one brow in neutral coordinates, inner to outer."""
         brows, face = self._who.brows, self._who.face
         y = face.eye_y - brows.rise
         lift = -5.0 * raised if raised > 0 else -3.6 * raised
@@ -292,8 +314,10 @@ class Live:
             (51.0, y + 3.6 + brows.slope + lift),
         ]
         scale = face.eye_x / 30.0
-        spine = curve([(CENTRE + s * px * scale, py) for px, py in raw], steps=5)
-        (mapped,) = self._mapped(row, [spine])
+        return curve([(CENTRE + s * px * scale, py) for px, py in raw], steps=5)
+
+    def _draw_brow(self, brush: Brush, mapped: Points) -> None:
+        brows = self._who.brows
         t = np.linspace(0.0, 1.0, len(mapped), dtype=np.float32)
         half = 0.5 * brows.thick * np.clip(0.75 + 0.8 * t - 1.5 * t**2.2, 0.06, 1.0)
         half *= np.clip(0.35 + 6.0 * t, 0.0, 1.0)
