@@ -310,73 +310,62 @@ def _braid(brush: Brush, who: Identity) -> None:
                 )
 
 
+def _back_long(brush: Brush, who: Identity) -> None:
+    wide, end = who.face.cheek + 13 * who.hair.volume, _long_end(who)
+    line = [(0, who.face.crown - 6), (44, 50), (wide - 4, 96), (wide, 150)]
+    line += [(wide + 4, end), (wide - 20, end + 12), (0, end + 14)]
+    mass(brush, who, line, Wave(3.5, 2.5) if who.hair.style == "wavy" else STRAIGHT)
+
+
+def _back_bob(brush: Brush, who: Identity) -> None:
+    pixie = who.hair.style == "pixie"
+    wide = who.face.cheek + 13 * who.hair.volume
+    end = 150.0 if pixie else 172.0 + 22.0 * who.hair.length
+    line = [(0, who.face.crown - 6), (44, 50), (wide - 4, 96)]
+    line += [(wide - (8 if pixie else 0), end - 18), (wide - 8, end), (40, end + 4), (0, end + 4)]
+    mass(brush, who, line)
+
+
+def _back_curls(brush: Brush, who: Identity) -> None:
+    afro = who.hair.style == "afro"
+    rx, ry, cy = (92.0, 82.0, 92.0) if afro else (84.0, 90.0, 118.0)
+    centres = cloud(who, rx * (0.9 + 0.1 * who.hair.volume), ry, cy, 520, 1, False)
+    curls(brush, who, centres, 8.0, 2, 0.25)
+
+
+def _back_ponytail(brush: Brush, who: Identity) -> None:
+    jaw = who.face.jaw
+    line = [(0, 150), (38, 176), (jaw + 8, 205), (jaw + 10, 240), (30, 262), (0, 264)]
+    mass(brush, who, line)
+
+
+def _back_braid(brush: Brush, who: Identity) -> None:
+    cheek, side = who.face.cheek, 1.0 if who.hair.part > 0 else -1.0
+    mass(brush, who, [(0, 120), (cheek, 130), (cheek - 4, 160), (40, 196), (0, 200)])
+    brush.oval(CENTRE + side * 48, 168, 15, 18, cool(who.hair.color, 0.5), 1.0, 1.0)
+
+
+BACKS: dict[str, Callable[[Brush, Identity], None]] = {
+    "long": _back_long,
+    "long_fringe": _back_long,
+    "wavy": _back_long,
+    "bob": _back_bob,
+    "fringe_bob": _back_bob,
+    "pixie": _back_bob,
+    "afro": _back_curls,
+    "curly": _back_curls,
+    "bun": _bun,
+    "ponytail": _back_ponytail,
+    "braid": _back_braid,
+}
+
+
 def paint_back_hair(brush: Brush, who: Identity) -> None:
-    """What lies behind neck and ears."""
-    face, v, style = who.face, who.hair.volume, who.hair.style
-    wide = face.cheek + 13 * v
-    if style in ("long", "long_fringe", "wavy") or hat_over_long(who):
-        end = _long_end(who)
-        wave = Wave(3.5, 2.5) if style == "wavy" else STRAIGHT
-        mass(
-            brush,
-            who,
-            [
-                (0, face.crown - 6),
-                (44, 50),
-                (wide - 4, 96),
-                (wide, 150),
-                (wide + 4, end),
-                (wide - 20, end + 12),
-                (0, end + 14),
-            ],
-            wave,
-        )
-    elif style in ("bob", "fringe_bob", "pixie"):
-        end = 172.0 + 22.0 * who.hair.length if style != "pixie" else 150.0
-        mass(
-            brush,
-            who,
-            [
-                (0, face.crown - 6),
-                (44, 50),
-                (wide - 4, 96),
-                (wide - (8 if style == "pixie" else 0), end - 18),
-                (wide - 8, end),
-                (40, end + 4),
-                (0, end + 4),
-            ],
-        )
-    elif style in ("afro", "curly"):
-        rx, ry = (92.0, 82.0) if style == "afro" else (84.0, 90.0)
-        cy = 92.0 if style == "afro" else 118.0
-        curls(brush, who, cloud(who, rx * (0.9 + 0.1 * v), ry, cy, 520, 1, False), 8.0, 2, 0.25)
-    elif style == "bun":
-        _bun(brush, who)
-    elif style in ("ponytail", "braid"):
-        s = 1.0 if who.hair.part > 0 else -1.0
-        if style == "ponytail":
-            mass(
-                brush,
-                who,
-                [
-                    (0, 150),
-                    (38, 176),
-                    (face.jaw + 8, 205),
-                    (face.jaw + 10, 240),
-                    (30, 262),
-                    (0, 264),
-                ],
-            )
-        else:
-            nape = [
-                (0.0, 120.0),
-                (face.cheek, 130.0),
-                (face.cheek - 4.0, 160.0),
-                (40.0, 196.0),
-                (0.0, 200.0),
-            ]
-            mass(brush, who, nape)
-            brush.oval(CENTRE + s * 48, 168, 15, 18, cool(who.hair.color, 0.5), 1.0, 1.0)
+    """What lies behind neck and ears; most short styles have nothing there."""
+    if hat_over_long(who):
+        _back_long(brush, who)
+    elif who.hair.style in BACKS:
+        BACKS[who.hair.style](brush, who)
 
 
 def _front_curly(brush: Brush, who: Identity) -> None:
