@@ -35,7 +35,7 @@ class PaintConfig:
     length: Length = Length(6000)
     batch: int = 6
     crop: int = 128
-    peak: float = 1.5e-3
+    peak: float = 6e-4
     noise: float = 0.25  # largest deviation of the noise added to latents
     save_every: int = 250
 
@@ -105,11 +105,14 @@ def scaled(pictures: np.ndarray) -> Tensor:
 class Painter(nn.Module):
     """An encoder and one decoder; the loss of both."""
 
+    batches: Tensor
+
     def __init__(self, encoder: Encoder, decoder: Decoder, learn_encoder: bool) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.learn_encoder = learn_encoder
+        self.register_buffer("batches", torch.zeros(()))
         channels = decoder.channels
         self.tell = nn.Sequential(
             nn.Conv2d(2 * channels, 2 * channels, 3, padding=1),
@@ -124,11 +127,10 @@ class Painter(nn.Module):
                 return self.encoder(frames)  # type: ignore[no-any-return]
         raw = self.encoder.raw(frames).float()
         with torch.no_grad():
-            for buffer, now in (
-                (self.encoder.mean, raw.mean((0, 2, 3))),
-                (self.encoder.deviation, raw.std((0, 2, 3)).clamp_min(1e-3)),
-            ):
-                buffer.lerp_(now, 0.02)
+            # The first batches count fully: a scale that creeps in would be a moving target.
+            share = max(0.01, 1 / float(self.batches.add_(1)))
+            self.encoder.mean.lerp_(raw.mean((0, 2, 3)), share)
+            self.encoder.deviation.lerp_(raw.std((0, 2, 3)).clamp_min(1e-3), share)
         return (raw - self.encoder.mean.view(1, -1, 1, 1)) / self.encoder.deviation.view(
             1, -1, 1, 1
         )
