@@ -162,10 +162,10 @@ class Session:
     def _wire(self, clock: MediaClock, peer: Peer, portrait: Pictures) -> _Running:
         format = self._worker.format
         playout = Playout(clock, portrait, self._config.playout(format))
-        budget = playout.delay - format.chunk_samples - format.lookahead_samples
-        engine = Engine(
-            self._stream, format, self._worker.steps, EngineConfig(budget=samples_to_ns(budget))
-        )
+        # Up to one chunk's length a slow machine costs delay, not quality: the playout grows.
+        heard = format.chunk_samples + format.lookahead_samples
+        budget = samples_to_ns(max(playout.delay - heard, format.chunk_samples))
+        engine = Engine(self._stream, format, self._worker.steps, EngineConfig(budget=budget))
         ingest, vad = Ingest(clock, self._config.ingest), Vad(self._config.vad)
         return _Running(clock, ingest, vad, engine, playout, peer)
 
