@@ -248,13 +248,35 @@ async def test_starting_twice_and_closing_often(room: Any, worker: Any) -> None:
 
 
 async def test_closed_while_it_starts(room: Any, worker: Any) -> None:
-    offer = await room.viewer.offer()
-    starting = asyncio.create_task(room.session.start(offer, room._portrait, ""))
-    await asyncio.sleep(0)
-    await room.session.close("changed my mind")
+    worker.opening.clear()
+    starting = asyncio.create_task(room.start())
+    await asyncio.sleep(0.05)
+    closing = asyncio.create_task(room.session.close("changed my mind"))
+    await asyncio.sleep(0.01)
+    worker.opening.set()
     with pytest.raises(SessionError, match="closed while it was starting"):
         await starting
+    await closing
     assert not worker.open
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.002, 0.01, 0.03])
+async def test_closed_at_any_moment_of_the_start(room: Any, worker: Any, seconds: float) -> None:
+    starting = asyncio.create_task(room.start())
+    await asyncio.sleep(seconds)
+    await room.session.close("changed my mind")
+    await asyncio.gather(starting, return_exceptions=True)
+    assert starting.exception() is None or isinstance(starting.exception(), SessionError)
+    assert not worker.open
+
+
+async def test_a_worker_that_dies_with_a_chunk_in_hand(
+    room: Any, worker: Any, wait_until: Any
+) -> None:
+    await room.connect()
+    worker.failure = WorkerError("The worker's process ended.")
+    await wait_until(lambda: room.closed)
+    assert room.closed == ["The worker's process ended."]
 
 
 async def test_cancelled_while_it_starts(room: Any, worker: Any) -> None:
