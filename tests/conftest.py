@@ -1,4 +1,4 @@
-"""A worker and sessions that only remember what was asked of them."""
+"""The house behind the door as fakes that only remember what was asked of them."""
 
 import asyncio
 import itertools
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from soul.signaling.door import Clocks, Door, DoorConfig, Refused, Rooms
 from soul.signaling.gallery import Picture
@@ -85,3 +86,18 @@ def read_portrait(data: bytes) -> Picture:
     if b"not an image" in data:
         raise Refused("portrait", "the portrait is not an image that can be read")
     return np.full((SIZE, SIZE, 3), len(data) % 256, np.uint8)
+
+
+@pytest.fixture
+def house() -> FakeHouse:
+    return FakeHouse()
+
+
+@pytest.fixture
+def portraits(tmp_path: Path) -> Path:
+    """A folder with two portraits that `read_portrait` understands."""
+    folder = tmp_path / "portraits"
+    folder.mkdir()
+    for name in ("anna", "bruno"):
+        (folder / f"{name}.png").write_bytes(b"picture of " + name.encode())
+    return folder
