@@ -34,6 +34,8 @@ class OpusDecoder:
 
     def decode(self, payload: bytes) -> Samples:
         """Raises CodecError if `payload` is not Opus."""
+        if not payload:  # libavcodec would take it for the end of the stream
+            raise CodecError("0 bytes are no Opus packet: expected at least 1")
         try:
             frames = self._codec.decode(av.Packet(payload))
         except av.FFmpegError as error:

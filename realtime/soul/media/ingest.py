@@ -28,6 +28,8 @@ from soul.media.packets import Samples, Sound, SoundPacket
 from soul.media.resample import Resampler, to_mono
 from soul.timebase import AUDIO_RATE, Instant
 
+_STEP = AUDIO_RATE // 200  # 5 ms: the grain in which the sender's timeline is read
+
 
 @dataclass(frozen=True, slots=True)
 class IngestConfig:
@@ -112,16 +114,18 @@ class Ingest:
     def pull(self, until: int) -> Sound:
         """All sound up to media sample `until`, from where the last pull ended; never a gap."""
         start, count = self._position, max(until - self._position, 0)
-        while len(self._ready) < count:
-            self._ready = np.concatenate([self._ready, self._more(count - len(self._ready))])
-        samples, self._ready = self._ready[:count], self._ready[count:]
+        parts, have = [self._ready], len(self._ready)
+        while have < count:
+            parts.append(self._more(count - have))
+            have += len(parts[-1])
+        samples, self._ready = np.split(np.concatenate(parts), [count])
         self._position += count
         return Sound(start, samples)
 
     def _more(self, count: int) -> Samples:
         if self._line is None:
             return np.zeros(count, np.float32)
-        samples, played = self._line.play()
+        samples, played = self._line.play(-(-count // _STEP))
         self._stats = replace(
             self._stats,
             lost=self._stats.lost + played.lost,
@@ -187,11 +191,12 @@ class _Line:
         insort(self._waiting, stored)
         return _Verdict()
 
-    def play(self) -> tuple[Samples, _Played]:
-        """The next 5 ms of the timeline, at 16 kHz."""
+    def play(self, steps: int) -> tuple[Samples, _Played]:
+        """The next `steps`, or 20 ms of them, of the timeline, at 16 kHz."""
         played = _Played()
-        self._steps += 1
-        count = self._steps * self.rate // 200 - (self._steps - 1) * self.rate // 200
+        before = self._steps
+        self._steps += min(steps, 4 - before % 4)
+        count = self._steps * self.rate // 200 - before * self.rate // 200
         parts = self._take(count, played)
         if self._steps % 4 == 0:
             parts += self._follow_drift(parts, played)

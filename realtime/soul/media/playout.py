@@ -37,6 +37,8 @@ from soul.timebase import (
     samples_to_ns,
 )
 
+_SINGLE_GROWTH = 2 * SAMPLES_PER_PACKET  # for one late chunk alone
+
 Action = Literal["show", "repeat", "none"]
 
 
@@ -248,13 +250,22 @@ class Playout:
         )
 
     def _measure(self, slack: Instant) -> None:
+        """How early (or, negative, how late) a chunk came, and by how much to grow for it.
+
+        The delay follows what has happened `late_to_grow` times; one outlier moves it little.
+        """
         self._slacks.append(slack)
-        if slack < 0:
-            needed = -slack + self._config.margin_ms * 1_000_000
-            step = samples_to_ns(SAMPLES_PER_PACKET)
-            self._grow = max(self._grow, -(-needed // step) * SAMPLES_PER_PACKET)
-            late = sum(slack < 0 for slack in self._slacks)
-            self._urgent = self._urgent or late >= self._config.late_to_grow
+        usual = sorted(self._slacks)[: self._config.late_to_grow][-1]
+        if usual < 0 and len(self._slacks) >= self._config.late_to_grow:
+            self._urgent = True
+            self._grow = max(self._grow, self._ticks_for(usual))
+        elif slack < 0:
+            self._grow = max(self._grow, min(self._ticks_for(slack), _SINGLE_GROWTH))
+
+    def _ticks_for(self, slack: Instant) -> int:
+        """Samples of the whole ticks that turn `slack` into the margin."""
+        needed = self._config.margin_ms * 1_000_000 - slack
+        return -(-needed // samples_to_ns(SAMPLES_PER_PACKET)) * SAMPLES_PER_PACKET
 
     def _shift(self, by: int) -> None:
         self._delay += by
