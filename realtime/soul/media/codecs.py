@@ -10,6 +10,7 @@ import av
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
+from av.video.reformatter import VideoReformatter
 
 from soul.media.clock import VIDEO_RATE
 from soul.media.packets import Image, Samples
@@ -28,6 +29,7 @@ class OpusDecoder:
         codec.sample_rate = OPUS_RATE
         codec.layout = "mono"
         codec.format = "s16"
+        codec.thread_count = 1  # left alone, libav starts one a core, and each call has its own
         self._codec = codec
 
     def decode(self, payload: bytes) -> Samples:
@@ -54,6 +56,7 @@ class OpusEncoder:
         codec.format = "s16"
         codec.bit_rate = bitrate
         codec.time_base = Fraction(1, AUDIO_RATE)
+        codec.thread_count = 1
         codec.options = {"application": "voip", "frame_duration": "20", "compression_level": "5"}
         self._codec = codec
 
@@ -84,6 +87,7 @@ class Vp8Encoder:
         self._bitrate = self._config.bitrate
         self._since_change = self._config.damping_frames
         self._codec: VideoCodecContext | None = None
+        self._reformatter = VideoReformatter()
 
     @property
     def bitrate(self) -> int:
@@ -101,7 +105,9 @@ class Vp8Encoder:
         height, width = image.shape[:2]
         if self._codec is None or (self._codec.width, self._codec.height) != (width, height):
             self._codec = self._open(width, height)
-        frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
+        picture = av.VideoFrame.from_ndarray(image, format="rgb24")
+        # One thread: otherwise libav starts and ends one a core for every picture.
+        frame = self._reformatter.reformat(picture, format="yuv420p", threads=1)
         frame.pts, frame.time_base = pts, Fraction(1, VIDEO_RATE)
         frame.pict_type = PictureType.I if key else PictureType.NONE
         self._since_change += 1

@@ -195,12 +195,14 @@ class _SoundOut(MediaStreamTrack):
         self.queue = _Queue()
         self.sending: _Sending | None = None
         self.packets = 0
-        self._encoder = OpusEncoder(bitrate)
+        self._encoder: OpusEncoder | None = OpusEncoder(bitrate)
 
     async def recv(self) -> "Packet[Stream]":
         if self.sending is not None:
             self.sending.sent()
         pts, samples = await self.queue.get()
+        if self._encoder is None:
+            raise MediaStreamError
         packet = _packet(self._encoder.encode(samples), pts, OPUS_RATE)
         self.packets += 1
         if self.sending is not None:
@@ -209,6 +211,7 @@ class _SoundOut(MediaStreamTrack):
 
     def stop(self) -> None:
         self.queue.close()
+        self._encoder = None  # its threads end now, and not when cycles are collected
         super().stop()
 
 
