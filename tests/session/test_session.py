@@ -1,22 +1,294 @@
 """The whole way with two aiortc peers: offer in, answer out, sound in, sound and pictures out."""
 
+import asyncio
+import gc
+import itertools
+import json
+import os
+import threading
 import time
+import weakref
 from typing import Any
 
-from soul.session.session import Session, SessionConfig
+import pytest
+from aiortc.rtp import RtcpSrPacket, RtpPacket
+
+from soul.media.tracks import OfferError
+from soul.session.session import Session, SessionConfig, SessionError
+from soul.stream.worker import WorkerError
+from soul.timebase import NANOSECONDS
+
+CONFIG = SessionConfig()
 
 
-async def test_sound_in_gives_sound_and_pictures_out(
-    worker: Any, viewer: Any, portrait: Any, wait_until: Any
+class Room:
+    """One session with its viewer; `closed` collects what `on_closed` was told."""
+
+    def __init__(self, worker: Any, viewer: Any, portrait: Any) -> None:
+        self.closed: list[str] = []
+        self.ahead = 0  # nanoseconds by which the session's clock runs ahead of the real one
+        self.viewer = viewer
+        self._portrait = portrait
+        self.session = Session("one", worker, CONFIG, self._clock, self.closed.append)
+
+    def _clock(self) -> int:
+        return time.monotonic_ns() + self.ahead
+
+    async def connect(self) -> None:
+        await self.viewer.accept(await self.start())
+
+    async def start(self) -> str:
+        return await self.session.start(await self.viewer.offer(), self._portrait, "calm")
+
+    def say(self, text: str) -> None:
+        self.viewer.channel.send(text)
+
+    def heard(self, kind: str) -> list[dict[str, Any]]:
+        return [message for message in self.viewer.messages if message["type"] == kind]
+
+
+@pytest.fixture
+async def room(worker: Any, viewer: Any, portrait: Any) -> Any:
+    one = Room(worker, viewer, portrait)
+    yield one
+    await one.session.close("the test is over")
+    assert not worker.open
+
+
+async def test_sound_in_gives_sound_and_pictures_out(room: Any, wait_until: Any) -> None:
+    await room.connect()
+    await wait_until(lambda: len(room.viewer.pictures) > 60 and len(room.heard("stats")) > 1)
+    lights = [light for _, _, light in room.viewer.pictures]
+    assert max(lights) > 180  # the beep
+    assert min(lights[10:]) < 80  # the silence between
+    assert max(loud for _, _, loud in room.viewer.sound) > 0.2
+    assert min(loud for _, _, loud in room.viewer.sound[10:]) < 0.01
+    stats = room.heard("stats")[-1]
+    assert stats["state"] == "connected"
+    assert stats["frames_shown"] > 0
+    assert stats["denoise_ms"] == pytest.approx(6)
+    assert stats["delay_p95_ms"] >= stats["delay_p50_ms"] > 192
+    assert json.dumps(room.session.stats().to_json())
+
+
+class Reports:
+    """Of one of the viewer's receivers: first RTP timestamp, and the newest sender report."""
+
+    def __init__(self, receiver: Any) -> None:
+        self.first: int | None = None
+        self.report: tuple[float, int] | None = None
+        self._receiver = receiver
+        self._rtp, self._rtcp = receiver._handle_rtp_packet, receiver._handle_rtcp_packet
+        vars(receiver).update(_handle_rtp_packet=self._packet, _handle_rtcp_packet=self._control)
+
+    async def _packet(self, packet: RtpPacket, arrival_time_ms: int) -> None:
+        if self.first is None:
+            self.first = packet.timestamp
+        await self._rtp(packet, arrival_time_ms=arrival_time_ms)
+
+    async def _control(self, packet: Any) -> None:
+        if isinstance(packet, RtcpSrPacket) and packet.sender_info.packet_count:
+            info = packet.sender_info
+            self.report = (info.ntp_timestamp / 2**32, info.rtp_timestamp)
+        await self._rtcp(packet)
+
+    def moment(self, pts: int, rate: int) -> float:
+        """The sender's time (seconds) of what the receiver calls `pts`."""
+        assert self.first is not None
+        assert self.report is not None
+        ntp, timestamp = self.report
+        ticks = (self.first + pts - timestamp + 2**31) % 2**32 - 2**31
+        return ntp + ticks / rate
+
+
+async def test_flash_and_beep_are_one_moment_by_the_sender_reports(
+    room: Any, wait_until: Any
 ) -> None:
-    session = Session("one", worker, SessionConfig(), time.monotonic_ns)
-    try:
-        await viewer.accept(await session.start(await viewer.offer(), portrait, ""))
-        await wait_until(lambda: len(viewer.pictures) > 60 and len(viewer.messages) > 1)
-        lights = {round(light / 40) for _, _, light in viewer.pictures}
-        assert len(lights) >= 2  # dark in silence, bright with the beep
-        assert max(loud for _, _, loud in viewer.sound) > 0.2
-        assert min(loud for _, _, loud in viewer.sound[10:]) < 0.01
-    finally:
-        await session.close("the test is over")
+    viewer = room.viewer
+    answer = await room.start()
+    sound, pictures = (Reports(r) for r in viewer.connection.getReceivers())
+    await viewer.accept(answer)
+    await wait_until(
+        lambda: sound.report and pictures.report and len(viewer.pictures) > 75, seconds=12
+    )
+    beeps = [pts for (_, _, a), (_, pts, b) in itertools.pairwise(viewer.sound) if a < 0.05 < b]
+    flashes = [pts for (_, _, a), (_, pts, b) in itertools.pairwise(viewer.pictures) if a < 120 < b]
+    assert beeps
+    assert flashes
+    heard = [sound.moment(pts, 48_000) for pts in beeps]
+    seen = [pictures.moment(pts, 90_000) for pts in flashes]
+    late = [min((beep - flash for beep in heard), key=abs) for flash in seen]
+    late = [difference for difference in late if abs(difference) < 0.4]  # both were recorded
+    assert late
+    assert all(-0.025 <= difference <= 0.065 for difference in late)  # a frame, Opus' 6.5 ms
+
+
+async def test_one_lost_packet_is_concealed_and_forgotten(room: Any, wait_until: Any) -> None:
+    await room.connect()
+    sender = room.viewer.connection.getSenders()[0]
+    send, count = sender.transport._send_rtp, 0
+
+    async def lossy(data: bytes) -> None:
+        nonlocal count
+        count += not 192 <= data[1] <= 223  # RTCP
+        if count != 40 or 192 <= data[1] <= 223:
+            await send(data)
+
+    vars(sender.transport)["_send_rtp"] = lossy
+    await wait_until(lambda: room.session.stats().packets_lost == 1)
+    before = room.session.stats().packets_in
+    await wait_until(lambda: room.session.stats().packets_in > before + 60)
+    assert room.session.stats().ingest_delay_ms < 100
+    assert not room.closed
+
+
+@pytest.mark.parametrize("channel", [True, False])
+async def test_without_microphone_the_avatar_idles(
+    make_viewer: Any, worker: Any, portrait: Any, wait_until: Any, channel: bool
+) -> None:
+    viewer = make_viewer(microphone=False, channel=channel)
+    room = Room(worker, viewer, portrait)
+    await room.connect()
+    await wait_until(lambda: len(viewer.pictures) > 20 and room.session.stats().frames_shown > 8)
+    assert all((work.pcm == 0).all() for work in worker.works)
+    assert not room.closed
+    await room.session.close("done")
+    await viewer.close()
+
+
+async def test_messages(room: Any, wait_until: Any) -> None:
+    await room.connect()
+    await wait_until(lambda: room.session.stats().frames_shown > 0)
+    room.say('{"type": "ping"}')
+    await wait_until(lambda: room.heard("pong"))
+    skipped = room.session.stats().frames_skipped
+    room.say('{"type": "interrupt"}')
+    await wait_until(lambda: room.session.stats().frames_skipped > skipped)
+    for bad in ("hello", "[]", "{}", '{"type": 3}', '{"type": "dance"}', "[" * 3000):
+        before = len(room.heard("error"))
+        room.say(bad)
+        await wait_until(lambda before=before: len(room.heard("error")) > before)
+        assert (
+            "expected a JSON object of type ping or interrupt" in room.heard("error")[-1]["message"]
+        )
+    shown = room.session.stats().frames_shown
+    await wait_until(lambda: room.session.stats().frames_shown > shown + 4)
+    assert not room.closed
+
+
+async def test_a_peer_that_never_connects_is_given_up(room: Any, wait_until: Any) -> None:
+    await room.start()
+    room.ahead = 16 * NANOSECONDS
+    await wait_until(lambda: room.closed)
+    assert room.closed == ["The peer did not connect within 15 s."]
+
+
+async def test_a_silent_peer_is_given_up(
+    make_viewer: Any, worker: Any, portrait: Any, wait_until: Any
+) -> None:
+    viewer = make_viewer(microphone=False)
+    room = Room(worker, viewer, portrait)
+    await room.connect()
+    await wait_until(lambda: room.heard("stats"))
+    room.ahead = 5 * NANOSECONDS
+    room.say('{"type": "ping"}')
+    await wait_until(lambda: room.heard("pong"))
+    room.ahead = 13 * NANOSECONDS
+    await asyncio.sleep(1.2)
+    assert not room.closed
+    room.ahead = 16 * NANOSECONDS
+    await wait_until(lambda: room.closed)
+    assert room.closed == ["Nothing was heard from the peer for 9 s."]
+    assert not worker.open
+    await viewer.close()
+
+
+async def test_a_peer_that_leaves_ends_the_session(room: Any, worker: Any, wait_until: Any) -> None:
+    await room.connect()
+    await wait_until(lambda: room.viewer.pictures)
+    await room.viewer.close()
+    await wait_until(lambda: room.closed)
+    assert room.closed == ["The peer closed the connection."]
+    assert not worker.open
+
+
+async def test_a_dead_worker_ends_the_session(room: Any, worker: Any, wait_until: Any) -> None:
+    await room.connect()
+    worker.fail_submit = True
+    await wait_until(lambda: room.closed)
+    assert room.closed == ["The worker died."]
+
+
+async def test_a_worker_that_refuses(room: Any, worker: Any) -> None:
+    worker.fail_open = True
+    with pytest.raises(WorkerError, match="not there"):
+        await room.start()
+    assert not room.closed
+
+
+async def test_a_bad_offer_opens_nothing(worker: Any, portrait: Any) -> None:
+    session = Session("one", worker, CONFIG, time.monotonic_ns)
+    tasks = asyncio.all_tasks()
+    with pytest.raises(OfferError):
+        await session.start("nonsense", portrait, "")
+    assert not worker.open
+    assert asyncio.all_tasks() == tasks
+    await session.close("again")
+
+
+async def test_starting_twice_and_closing_often(room: Any, worker: Any) -> None:
+    assert room.session.stats().state == "new"
+    await room.start()
+    with pytest.raises(SessionError, match="started or closed before"):
+        await room.start()
+    await asyncio.gather(*(room.session.close("enough") for _ in range(3)))
+    await room.session.close("enough")
+    assert not worker.open
+    assert not room.closed  # it did not end by itself
+
+
+async def test_closed_while_it_starts(room: Any, worker: Any) -> None:
+    offer = await room.viewer.offer()
+    starting = asyncio.create_task(room.session.start(offer, room._portrait, ""))
+    await asyncio.sleep(0)
+    await room.session.close("changed my mind")
+    with pytest.raises(SessionError, match="closed while it was starting"):
+        await starting
+    assert not worker.open
+
+
+async def test_cancelled_while_it_starts(room: Any, worker: Any) -> None:
+    offer = await room.viewer.offer()
+    starting = asyncio.create_task(room.session.start(offer, room._portrait, ""))
+    await asyncio.sleep(0.002)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert not worker.open
+
+
+def held() -> tuple[int, int, int]:
+    """Tasks, threads and descriptors of this process."""
+    gc.collect()
+    return len(asyncio.all_tasks()), threading.active_count(), len(os.listdir("/proc/self/fd"))
+
+
+async def test_twenty_sessions_leave_nothing_behind(
+    make_viewer: Any, worker: Any, portrait: Any, wait_until: Any
+) -> None:
+    async def call() -> weakref.ref[Session]:
+        viewer = make_viewer()
+        room = Room(worker, viewer, portrait)
+        await room.connect()
+        await wait_until(lambda: len(viewer.pictures) > 1)
+        await room.session.close("done")
+        await viewer.close()
+        return weakref.ref(room.session)
+
+    await call()  # what is made once, such as the loop's own threads
+    await asyncio.sleep(0.1)
+    before = held()
+    gone = [await call() for _ in range(20)]
+    await wait_until(lambda: all(a <= b for a, b in zip(held(), before, strict=True)))
+    assert sum(session() is not None for session in gone) <= 1
     assert not worker.open

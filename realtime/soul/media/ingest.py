@@ -112,9 +112,11 @@ class Ingest:
     def pull(self, until: int) -> Sound:
         """All sound up to media sample `until`, from where the last pull ended; never a gap."""
         start, count = self._position, max(until - self._position, 0)
-        while len(self._ready) < count:
-            self._ready = np.concatenate([self._ready, self._more(count - len(self._ready))])
-        samples, self._ready = self._ready[:count], self._ready[count:]
+        parts, have = [self._ready], len(self._ready)
+        while have < count:
+            parts.append(self._more(count - have))
+            have += len(parts[-1])
+        samples, self._ready = np.split(np.concatenate(parts), [count])
         self._position += count
         return Sound(start, samples)
 

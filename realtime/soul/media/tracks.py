@@ -345,8 +345,10 @@ class Peer:
         self._closing = True
         self._sound.stop()
         self._pictures.stop()
-        await self._connection.close()
-        self._pictures.release_thread()
+        try:
+            await self._connection.close()
+        finally:
+            self._pictures.release_thread()
 
     def _add_tracks(self) -> tuple[RTCRtpSender, RTCRtpSender]:
         connection = self._connection
@@ -413,6 +415,7 @@ _SDP_ERRORS = (
     InvalidAccessError,
     InvalidStateError,
     OperationError,
+    StopIteration,
 )
 _EXPECTED = "expected one audio and one video section, the video one to be received by the peer"
 
@@ -432,6 +435,7 @@ def check_offer(offer: str) -> None:
         raise OfferError(
             f"The SDP offer cannot be read ({_sentence(error)}): {_EXPECTED}."
         ) from error
+    _check_bundle(description)
     _only(description, "audio")
     video = _only(description, "video")
     if video.direction not in ("recvonly", "sendrecv"):
@@ -440,11 +444,22 @@ def check_offer(offer: str) -> None:
         )
 
 
+def _check_bundle(description: SessionDescription) -> None:
+    """aiortc cannot close what it has bundled with a section that is not there."""
+    names = [media.rtp.muxId for media in description.media]
+    if len(set(names)) != len(names) or ("" in names and len(names) > 1):
+        raise OfferError(f"The SDP offer names its sections {names}: expected one mid each.")
+    for group in description.group:
+        absent = [name for name in group.items if str(name) not in names]
+        if group.semantic == "BUNDLE" and absent:
+            raise OfferError(f"The SDP offer bundles section {absent[0]}: expected one of {names}.")
+
+
 def _only(description: SessionDescription, kind: str) -> MediaDescription:
-    found = [media for media in description.media if media.kind == kind and media.port]
+    found = [media for media in description.media if media.kind == kind]
     if len(found) != 1:
         raise OfferError(f"The SDP offer has {len(found)} {kind} sections: {_EXPECTED}.")
-    if found[0].direction in (None, "inactive"):
+    if not found[0].port or found[0].direction in (None, "inactive"):
         raise OfferError(f"The {kind} section of the SDP offer is inactive: {_EXPECTED}.")
     wanted = {"audio": "audio/opus", "video": "video/vp8"}[kind]
     if wanted not in [codec.mimeType.lower() for codec in found[0].rtp.codecs]:

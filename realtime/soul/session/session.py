@@ -129,9 +129,9 @@ class Session:
         await asyncio.shield(self._closing)
 
     def stats(self) -> SessionStats:
-        """A look at the session now; SessionError before it has started."""
+        """A look at the session now; zeros before it has started."""
         if self._running is None:
-            raise SessionError(f"Session {self._stream} has no figures before it has started.")
+            return SessionStats()
         return self._measure(self._running, self._now())
 
     async def _start(self, offer: str, portrait: Pictures, prompt: str) -> str:

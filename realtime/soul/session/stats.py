@@ -14,36 +14,36 @@ from soul.timebase import NANOSECONDS, Instant
 class SessionStats:
     """One look at a session. Times are milliseconds unless named otherwise."""
 
-    uptime_s: float
-    state: str  # of the connection
-    speaking: bool
-    fps: float  # pictures handed to the network, over the last seconds
-    frames_shown: int
-    frames_repeated: int
-    frames_skipped: int
-    pictures_dropped: int  # by the encoder
-    queued_pictures: int
-    queued_sound_ms: float
-    waiting_chunks: int
-    chunks_late: int
-    chunks_skipped: int
-    degraded: bool
-    delay_p50_ms: float  # sound in → the picture it drove out
-    delay_p95_ms: float
-    playout_delay_ms: float
-    ingest_delay_ms: float
-    skew_max_ms: float  # largest lag of a picture behind its sound
-    listen_ms: float  # stages of a chunk, median of the last ones
-    denoise_ms: float
-    decode_ms: float
-    commit_ms: float
-    packets_in: int
-    packets_lost: int
-    packets_late: int
-    packets_dropped: int
-    concealed_ms: float
-    video_bitrate: int
-    key_frames: int
+    uptime_s: float = 0.0
+    state: str = "new"  # of the connection
+    speaking: bool = False
+    fps: float = 0.0  # pictures handed to the network, over the last seconds
+    frames_shown: int = 0
+    frames_repeated: int = 0
+    frames_skipped: int = 0
+    pictures_dropped: int = 0  # by the encoder
+    queued_pictures: int = 0
+    queued_sound_ms: float = 0.0
+    waiting_chunks: int = 0
+    chunks_late: int = 0
+    chunks_skipped: int = 0
+    degraded: bool = False
+    delay_p50_ms: float = 0.0  # sound in → the picture it drove out
+    delay_p95_ms: float = 0.0
+    playout_delay_ms: float = 0.0
+    ingest_delay_ms: float = 0.0
+    skew_max_ms: float = 0.0  # largest lag of a picture behind its sound
+    listen_ms: float = 0.0  # stages of a chunk, median of the last ones
+    denoise_ms: float = 0.0
+    decode_ms: float = 0.0
+    commit_ms: float = 0.0
+    packets_in: int = 0
+    packets_lost: int = 0
+    packets_late: int = 0
+    packets_dropped: int = 0
+    concealed_ms: float = 0.0
+    video_bitrate: int = 0
+    key_frames: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Field names → numbers, strings and booleans."""

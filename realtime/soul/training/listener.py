@@ -95,7 +95,7 @@ def train_listener(
         rng = np.random.default_rng([seed, step])
         take = torch.from_numpy(rng.integers(held, len(sounds), config.batch))
         chunk = int(rng.integers(3, int(config.seconds * FRAME_RATE) // FRAMES_PER_LATENT - 1))
-        told = listener(window_of(model, sounds[take].float(), chunk))
+        told = listener(window_of(model, sounds, chunk)[take].float())
         truth = mouths[take, chunk * FRAMES_PER_LATENT : (chunk + 1) * FRAMES_PER_LATENT]
         loss = F.smooth_l1_loss(told, truth, beta=0.1)
         optimizer.zero_grad(set_to_none=True)

@@ -59,7 +59,7 @@ class Conversation:
                     await self._do(self._signaling.receive(data))
                 await self._do(self._news())
         finally:
-            await self._leave(receiving)
+            await self._door.finish(self._leave(receiving))
 
     async def _wait(self, receiving: "asyncio.Future[str | bytes | None]") -> None:
         tasks = [task for task in (receiving, self._over, self._opening) if task is not None]
@@ -111,7 +111,7 @@ class Conversation:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._over.cancel()
-        await asyncio.shield(self._door.close(self._session, "The viewer left."))
+        await self._door.close(self._session, "The viewer left.")
 
 
 def short(reason: str) -> str:

@@ -5,7 +5,7 @@ know HTTP, WebSockets or the order of messages; see `app` and `protocol`.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -93,6 +93,7 @@ class Door:
         self._rooms = rooms
         self._sessions: dict[str, SessionLike] = {}
         self._reading = asyncio.Lock()
+        self._finishing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> None:
         await self._rooms.worker.start()
@@ -105,6 +106,7 @@ class Door:
     ) -> None:
         async with AsyncExitStack() as last:
             last.push_async_callback(self._rooms.worker.stop)
+            last.push_async_callback(self._finish_all)
             for session in list(self._sessions):
                 last.push_async_callback(self.close, session, "The server is shutting down.")
 
@@ -136,6 +138,16 @@ class Door:
                 await closing.close(reason)
         finally:
             self.registry.release(session)
+
+    async def finish(self, closing: Coroutine[Any, Any, None]) -> None:
+        """Runs `closing` to its end, even if whoever waits for it is cancelled meanwhile."""
+        task = asyncio.create_task(closing)
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+        await asyncio.shield(task)
+
+    async def _finish_all(self) -> None:
+        await asyncio.gather(*self._finishing, return_exceptions=True)
 
     async def upload(self, data: bytes) -> tuple[str, Picture]:
         """Reads and keeps an uploaded portrait: its name and picture. Refused if it is none."""

@@ -44,6 +44,7 @@ export class Panel {
 
   /** One `stats` message of the session: the fields of `soul.session.stats.SessionStats`. */
   server(stats) {
+    if (stats.delay_p50_ms === 0) return; // nothing was shown yet
     this.latency = stats.delay_p50_ms;
     this.#set('figure-latency', `${ms(stats.delay_p50_ms)}`);
     this.#set('figure-p95', `${ms(stats.delay_p95_ms)}`);

@@ -1,4 +1,4 @@
-"""A worker and sessions that only remember what was asked of them."""
+"""The house behind the door as fakes that only remember what was asked of them."""
 
 import asyncio
 import itertools
@@ -8,10 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from hypothesis import settings
 
 from soul.signaling.door import Clocks, Door, DoorConfig, Refused, Rooms
 from soul.signaling.gallery import Picture
 from soul.timebase import NANOSECONDS, Instant
+
+# Properties are tried on enough cases, and never judged by the clock: the machine may be busy.
+settings.register_profile("soul", deadline=None, max_examples=40)
+settings.load_profile("soul")
 
 SIZE = 8
 OFFER = "v=0\r\ns=offer\r\n"
@@ -85,3 +91,18 @@ def read_portrait(data: bytes) -> Picture:
     if b"not an image" in data:
         raise Refused("portrait", "the portrait is not an image that can be read")
     return np.full((SIZE, SIZE, 3), len(data) % 256, np.uint8)
+
+
+@pytest.fixture
+def house() -> FakeHouse:
+    return FakeHouse()
+
+
+@pytest.fixture
+def portraits(tmp_path: Path) -> Path:
+    """A folder with two portraits that `read_portrait` understands."""
+    folder = tmp_path / "portraits"
+    folder.mkdir()
+    for name in ("anna", "bruno"):
+        (folder / f"{name}.png").write_bytes(b"picture of " + name.encode())
+    return folder

@@ -1,0 +1,73 @@
+# Soul Live. `make help` says what there is.
+#
+# Stamps under .venv/ remember what was installed, so that a second run starts at once.
+
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+PIP     := $(BIN)/python -m pip
+TORCH   := torch==2.13.*
+HOST    ?= 127.0.0.1
+PORT    ?= 8080
+export HOST PORT
+
+# Without an NVIDIA GPU, the build for processors: it is a tenth of the size.
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint system clean
+
+help:  ## Say what there is
+	@echo "make demo    install into .venv, serve the page at http://$(HOST):$(PORT)/  (PORT=, HOST=)"
+	@echo "make test    install what the tests need, then lint, types and all tests"
+	@echo "make lint    ruff and mypy only"
+	@echo "make clean   remove .venv and caches"
+
+demo: $(VENV)/.serving  ## Install and serve
+	@exec $(BIN)/soul serve
+
+test: $(VENV)/.testing system lint  ## Everything
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.testing  ## Style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 or newer is needed; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "Python's venv is missing; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@echo "Making $(VENV) with $$($(PYTHON) -V)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --quiet --upgrade pip
+	@touch $@
+
+# torch comes first and alone, so that whichever build is at hand is kept by all that follows.
+$(VENV)/.torch: $(VENV)/.made
+	@echo "Installing $(TORCH)"
+	@if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null 2>&1; then \
+	  $(PIP) install --quiet --retries 1 --timeout 20 --extra-index-url $(CPU_INDEX) "$(TORCH)" \
+	    || $(PIP) install --quiet "$(TORCH)"; \
+	else \
+	  $(PIP) install --quiet "$(TORCH)"; \
+	fi
+	@touch $@
+
+$(VENV)/.serving: $(VENV)/.torch pyproject.toml
+	@echo "Installing Soul Live"
+	@$(PIP) install --quiet "$(TORCH)" -e .
+	@touch $@
+
+$(VENV)/.testing: $(VENV)/.torch pyproject.toml
+	@echo "Installing Soul Live and what its tests need"
+	@$(PIP) install --quiet "$(TORCH)" -e ".[test]"
+	@touch $(VENV)/.serving $@
+
+system:  ## What the tests need of the system: a browser, two voices, a software renderer
+	@sh tests/system.sh
+
+clean:  ## Remove what was made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
