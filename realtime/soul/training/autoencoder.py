@@ -16,14 +16,13 @@ from soul.model.config import VaeConfig
 from soul.model.vae import Decoder, Encoder, full_decoder, light_decoder, to_bytes
 from soul.timebase import FRAMES_PER_LATENT
 from soul.training.checkpoint import Checkpoint
-from soul.training.dataset import Bank
+from soul.training.dataset import FLOW_STRIDE, Bank
 from soul.training.losses import edge_l1, region_weight, shrink, weighted_l1
 from soul.training.motion import CHANNELS
 from soul.training.progress import Length, Progress, learning_rate, sheet
 
 PAIR = 2  # latents of one example: the first is seen after the portrait, the second after the first
 GAINS = torch.tensor([5.0, 4.0, 4.0])  # mouth, eyes
-FLOW_STRIDE = 8
 ON_MOUTH = ("mouth_open", "mouth_wide", "lips_press", "jaw", "teeth", "tongue", "smile")
 ON_EYES = ("eye_left", "eye_right", "gaze_x", "gaze_y", "brow_left", "brow_right")
 
@@ -34,7 +33,7 @@ class PaintConfig:
 
     length: Length = Length(6000)
     batch: int = 6
-    crop: int = 128
+    crop: int = 128  # pixels; no more than the picture has
     peak: float = 6e-4
     noise: float = 0.25  # largest deviation of the noise added to latents
     save_every: int = 250
@@ -62,6 +61,7 @@ def corner(rng: np.random.Generator, box: np.ndarray, crop: int, size: int) -> t
 def draw_example(bank: Bank, rng: np.random.Generator, batch: int, crop: int) -> Example:
     """Random pairs of latents, cropped around the mouth, an eye, or anywhere."""
     size, count = bank.config.size, PAIR * FRAMES_PER_LATENT
+    crop = min(crop, size)
     portraits, frames, flows, boxes, motions = [], [], [], [], []
     for _ in range(batch):
         clip = int(rng.integers(bank.config.clips))
@@ -226,8 +226,10 @@ def train_painter(
 def show(painter: Painter, bank: Bank, path: Path, clips: int = 4) -> None:
     """A sheet: portrait, then truth above answer, for a few clips."""
     rows = []
-    for clip in range(clips):
-        group = slice(8, 8 + PAIR * FRAMES_PER_LATENT)
+    count = PAIR * FRAMES_PER_LATENT
+    for clip in range(min(clips, bank.config.clips)):
+        first = min(count, bank.config.frames - count)
+        group = slice(first, first + count)
         portrait = scaled(bank.portraits[clip : clip + 1])
         truth = bank.frames[clip, group]
         z = painter.encoder(scaled(truth).unflatten(0, (PAIR, FRAMES_PER_LATENT)))

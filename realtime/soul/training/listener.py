@@ -47,8 +47,12 @@ def make_take(config: ListenerConfig, take: int) -> tuple[np.ndarray, np.ndarray
 
 def make_speech(path: Path, config: ListenerConfig, processes: int) -> None:
     """All takes in one file."""
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        takes = list(pool.map(make_take, [config] * config.takes, range(config.takes), chunksize=4))
+    numbers = range(config.takes)
+    if processes == 1:
+        takes = [make_take(config, take) for take in numbers]
+    else:
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+            takes = list(pool.map(make_take, [config] * config.takes, numbers, chunksize=4))
     pcm, mouth = zip(*takes, strict=True)
     np.savez(path, pcm=np.stack(pcm), mouth=np.stack(mouth))
 

@@ -69,13 +69,20 @@ class Recipe:
     processes: int = 2
     threads: int = 2
 
+    def __post_init__(self) -> None:
+        if self.bank.size != self.model.image_size:
+            raise ValueError(
+                f"bank.size {self.bank.size} differs from model.image_size "
+                f"{self.model.image_size}: the bank must hold pictures of the model's size"
+            )
+
 
 def small(recipe: Recipe) -> Recipe:
     """The same stages at a size that finishes in about a minute: proves the path, not the model."""
     short = Length(3)
     return replace(
         recipe,
-        model=replace(recipe.model, centroids=64),
+        model=replace(recipe.model, centroids=min(64, recipe.model.centroids)),
         bank=replace(recipe.bank, clips=4, frames=32),
         listener=replace(recipe.listener, takes=2, seconds=4.0, length=short, batch=2),
         autoencoder=replace(recipe.autoencoder, length=short, batch=1),
@@ -171,7 +178,7 @@ class Run:
             arrays["latents"][clip] = torch.cat(found).float().numpy()
             model = self.recipe.model
             heard = windows(
-                torch.from_numpy(bank.pcm[clip]).float(),
+                torch.from_numpy(bank.pcm[clip].astype(np.float32)),
                 model.audio.past_samples,
                 model.chunk_samples,
                 model.audio.lookahead_samples,
