@@ -29,7 +29,7 @@ def test_opus_keeps_a_tone_and_its_length() -> None:
     assert abs(got[4_800:].std() / tone.std() - 1) < 0.1
 
 
-@pytest.mark.parametrize("payload", [b"\xff\xff\xff", b"\xfc" * 2000])
+@pytest.mark.parametrize("payload", [b"", b"\xff\xff\xff", b"\xfc" * 2000])
 def test_what_is_no_opus_is_refused_and_the_decoder_lives_on(payload: bytes) -> None:
     encoder, decoder = OpusEncoder(), OpusDecoder()
     with pytest.raises(CodecError, match=f"{len(payload)} bytes are no Opus packet"):
@@ -60,7 +60,7 @@ def test_a_key_frame_on_request_can_begin_a_stream() -> None:
 
 
 def test_bitrate_is_bounded_and_damped() -> None:
-    config = VideoConfig(bitrate=500_000, damping_frames=3)
+    config = VideoConfig(bitrate=500_000, frames_before_less=2, frames_before_more=3)
     encoder = Vp8Encoder(config)
     encoder.suggest_bitrate(550_000)
     assert encoder.bitrate == 500_000  # too small a change

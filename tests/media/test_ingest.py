@@ -260,7 +260,7 @@ def test_pulling_backwards_gives_nothing() -> None:
     assert ingest.position == 320
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), loss=st.floats(0, 0.5), jitter=st.floats(0, 150))
 def test_any_network_leaves_gapless_bounded_sound(seed: int, loss: float, jitter: float) -> None:
     rng = np.random.default_rng(seed)
@@ -276,7 +276,7 @@ def test_any_network_leaves_gapless_bounded_sound(seed: int, loss: float, jitter
     assert stats.late + stats.duplicates + stats.dropped <= stats.packets
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_after_a_bad_time_a_good_network_sounds_right_again(seed: int) -> None:
     rng = np.random.default_rng(seed)

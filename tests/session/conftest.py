@@ -34,6 +34,9 @@ class FakeWorker:
         self.open: dict[str, Callable[[Frames], None]] = {}
         self.works: list[Work] = []
         self.fail_open = self.fail_submit = False
+        self.failure: WorkerError | None = None
+        self.opening = asyncio.Event()  # cleared by a test: `open_stream` takes its time
+        self.opening.set()
         self._seconds = seconds
 
     async def open_stream(
@@ -44,7 +47,7 @@ class FakeWorker:
         seed: int,
         on_frames: Callable[[Frames], None],
     ) -> None:
-        await asyncio.sleep(0)
+        await self.opening.wait()
         if self.fail_open:
             raise WorkerError("The worker is not there.")
         self.open[stream] = on_frames
@@ -144,7 +147,7 @@ class Viewer:
                 self.sound.append((time.monotonic(), frame.pts or 0, loudness))
 
 
-async def until(condition: Callable[[], bool], seconds: float = 8.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 40.0) -> None:
     """Wait for `condition`, and fail if it does not come."""
     end = time.monotonic() + seconds
     while not condition():

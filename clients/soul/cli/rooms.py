@@ -59,9 +59,9 @@ class LiveSession:
             return {"state": "starting"}
 
 
-def live_rooms(model: str, device: str, threads: int) -> Rooms:
-    """The rooms of one server that runs `model` on `device`."""
-    worker = Worker(WorkerConfig(factory=LoadSoul(model, device, threads)))
+def live_rooms(model: str, device: str, threads: int, markers: bool = False) -> Rooms:
+    """The rooms of one server that runs `model` on `device`; with `markers` it flashes at beeps."""
+    worker = Worker(WorkerConfig(factory=LoadSoul(model, device, threads, markers)))
 
     def open_session(name: str, on_closed: Callable[[str], None]) -> LiveSession:
         session = Session(name, worker, SessionConfig(), time.monotonic_ns, on_closed)

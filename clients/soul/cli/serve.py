@@ -89,6 +89,9 @@ def serve(
     open_to_all: Annotated[
         bool, typer.Option("--open", help="Listen beyond this machine without any key.")
     ] = False,
+    markers: Annotated[
+        bool, typer.Option("--markers", hidden=True, help="Flash at beeps; for measuring lip-sync.")
+    ] = False,
 ) -> None:
     """Serve the page on which a portrait speaks with you.
 
@@ -122,7 +125,7 @@ def serve(
     from soul.cli.rooms import live_rooms  # only here: aiortc takes a moment to import
 
     try:
-        run(config, live_rooms(model, device, threads), _announce)
+        run(config, live_rooms(model, device, threads, markers), _announce)
     except (ServeError, Refused) as error:
         fail(str(error))
     except KeyboardInterrupt:

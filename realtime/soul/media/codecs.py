@@ -10,6 +10,7 @@ import av
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
+from av.video.reformatter import VideoReformatter
 
 from soul.media.clock import VIDEO_RATE
 from soul.media.packets import Image, Samples
@@ -28,10 +29,13 @@ class OpusDecoder:
         codec.sample_rate = OPUS_RATE
         codec.layout = "mono"
         codec.format = "s16"
+        codec.thread_count = 1  # left alone, libav starts one a core, and each call has its own
         self._codec = codec
 
     def decode(self, payload: bytes) -> Samples:
         """Raises CodecError if `payload` is not Opus."""
+        if not payload:  # libavcodec would take it for the end of the stream
+            raise CodecError("0 bytes are no Opus packet: expected at least 1")
         try:
             frames = self._codec.decode(av.Packet(payload))
         except av.FFmpegError as error:
@@ -52,6 +56,7 @@ class OpusEncoder:
         codec.format = "s16"
         codec.bit_rate = bitrate
         codec.time_base = Fraction(1, AUDIO_RATE)
+        codec.thread_count = 1
         codec.options = {"application": "voip", "frame_duration": "20", "compression_level": "5"}
         self._codec = codec
 
@@ -71,7 +76,8 @@ class VideoConfig:
     min_bitrate: int = 150_000
     max_bitrate: int = 1_500_000
     damping: float = 0.25  # changes under this share are ignored: each one costs a key frame
-    damping_frames: int = 5 * FRAME_RATE  # and at most one change in this many frames
+    frames_before_less: int = 2 * FRAME_RATE  # a jammed path is relieved soon
+    frames_before_more: int = 20 * FRAME_RATE  # estimates of an idle path rise and fall
 
 
 class Vp8Encoder:
@@ -80,8 +86,9 @@ class Vp8Encoder:
     def __init__(self, config: VideoConfig | None = None) -> None:
         self._config = config or VideoConfig()
         self._bitrate = self._config.bitrate
-        self._since_change = self._config.damping_frames
+        self._since_change = self._config.frames_before_more
         self._codec: VideoCodecContext | None = None
+        self._reformatter = VideoReformatter()
 
     @property
     def bitrate(self) -> int:
@@ -90,8 +97,9 @@ class Vp8Encoder:
     def suggest_bitrate(self, bitrate: int) -> None:
         """Follow the receiver's estimate, within bounds and damped."""
         wanted = min(max(bitrate, self._config.min_bitrate), self._config.max_bitrate)
-        change = abs(wanted - self._bitrate) / self._bitrate
-        if change > self._config.damping and self._since_change >= self._config.damping_frames:
+        less, change = wanted < self._bitrate, abs(wanted - self._bitrate) / self._bitrate
+        pause = self._config.frames_before_less if less else self._config.frames_before_more
+        if change > self._config.damping and self._since_change >= pause:
             self._bitrate, self._since_change, self._codec = wanted, 0, None
 
     def encode(self, image: Image, pts: int, key: bool) -> bytes:
@@ -99,7 +107,9 @@ class Vp8Encoder:
         height, width = image.shape[:2]
         if self._codec is None or (self._codec.width, self._codec.height) != (width, height):
             self._codec = self._open(width, height)
-        frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
+        picture = av.VideoFrame.from_ndarray(image, format="rgb24")
+        # One thread: otherwise libav starts and ends one a core for every picture.
+        frame = self._reformatter.reformat(picture, format="yuv420p", threads=1)
         frame.pts, frame.time_base = pts, Fraction(1, VIDEO_RATE)
         frame.pict_type = PictureType.I if key else PictureType.NONE
         self._since_change += 1

@@ -48,9 +48,12 @@ class Concealer:
     def _continue(self, count: int) -> Samples:
         if self._period is None:
             self._period, self._phase = self._last_period(), 0
-        index = self._phase + np.arange(count)
-        fade = 1 - index / (self._rate * _FADE_MS / 1000)
+        start, end = self._phase, self._rate * _FADE_MS // 1000
         self._phase += count
+        if start >= end:
+            return np.zeros(count, np.float32)
+        index = np.arange(start, start + count)
+        fade = 1 - index / end
         period = self._period
         return np.asarray(period[index % len(period)] * np.maximum(fade, 0), dtype=np.float32)
 

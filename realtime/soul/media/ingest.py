@@ -28,6 +28,8 @@ from soul.media.packets import Samples, Sound, SoundPacket
 from soul.media.resample import Resampler, to_mono
 from soul.timebase import AUDIO_RATE, Instant
 
+_STEP = AUDIO_RATE // 200  # 5 ms: the grain in which the sender's timeline is read
+
 
 @dataclass(frozen=True, slots=True)
 class IngestConfig:
@@ -123,7 +125,7 @@ class Ingest:
     def _more(self, count: int) -> Samples:
         if self._line is None:
             return np.zeros(count, np.float32)
-        samples, played = self._line.play()
+        samples, played = self._line.play(-(-count // _STEP))
         self._stats = replace(
             self._stats,
             lost=self._stats.lost + played.lost,
@@ -189,11 +191,12 @@ class _Line:
         insort(self._waiting, stored)
         return _Verdict()
 
-    def play(self) -> tuple[Samples, _Played]:
-        """The next 5 ms of the timeline, at 16 kHz."""
+    def play(self, steps: int) -> tuple[Samples, _Played]:
+        """The next `steps`, or 20 ms of them, of the timeline, at 16 kHz."""
         played = _Played()
-        self._steps += 1
-        count = self._steps * self.rate // 200 - (self._steps - 1) * self.rate // 200
+        before = self._steps
+        self._steps += min(steps, 4 - before % 4)
+        count = self._steps * self.rate // 200 - before * self.rate // 200
         parts = self._take(count, played)
         if self._steps % 4 == 0:
             parts += self._follow_drift(parts, played)

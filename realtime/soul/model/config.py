@@ -80,8 +80,8 @@ class VaeConfig:
 
     channels: int = 48
     encoder_width: int = 48
-    decoder_trunk: int = 192
-    decoder_width: int = 40
+    decoder_trunk: int = 160
+    decoder_width: int = 32
     light_trunk: int = 128
     light_width: int = 24
     spatial: int = 16

@@ -106,6 +106,8 @@ class Session:
         self._peer: Peer | None = None
         self._pumps: list[asyncio.Task[None]] = []
         self._closing: asyncio.Task[None] | None = None
+        self._settled = asyncio.Event()  # not in the middle of `start`
+        self._settled.set()
 
     async def start(self, offer_sdp: str, portrait: Pictures, prompt: str) -> str:
         """SDP answer to `offer_sdp`; `portrait` is uint8 [size, size, 3].
@@ -116,11 +118,15 @@ class Session:
             raise SessionError(f"Session {self._stream} was started or closed before.")
         self._begun = True
         check_offer(offer_sdp)
+        self._settled.clear()
         try:
             return await self._start(offer_sdp, portrait, prompt)
         except BaseException:
+            self._settled.set()
             await self.close("The session could not be started.")
             raise
+        finally:
+            self._settled.set()
 
     async def close(self, reason: str) -> None:
         """Free everything: pumps, connection, sockets, threads, the worker's stream."""
@@ -143,8 +149,10 @@ class Session:
         clock = MediaClock(self._now())
         events = PeerEvents(self._sound, self._peer_connected, self._message, self._end)
         self._peer = Peer(self._config.peer, events, self._now, clock.epoch)
-        answer = await self._peer.answer(offer)
-        self._check_open()
+        try:
+            answer = await self._peer.answer(offer)
+        finally:
+            self._check_open()
         self._running = self._wire(clock, self._peer, portrait)
         self._started = self._now()
         for pump in (self._listen, self._play, self._watch):
@@ -154,10 +162,10 @@ class Session:
     def _wire(self, clock: MediaClock, peer: Peer, portrait: Pictures) -> _Running:
         format = self._worker.format
         playout = Playout(clock, portrait, self._config.playout(format))
-        budget = playout.delay - format.chunk_samples - format.lookahead_samples
-        engine = Engine(
-            self._stream, format, self._worker.steps, EngineConfig(budget=samples_to_ns(budget))
-        )
+        # Up to one chunk's length a slow machine costs delay, not quality: the playout grows.
+        heard = format.chunk_samples + format.lookahead_samples
+        budget = samples_to_ns(max(playout.delay - heard, format.chunk_samples))
+        engine = Engine(self._stream, format, self._worker.steps, EngineConfig(budget=budget))
         ingest, vad = Ingest(clock, self._config.ingest), Vad(self._config.vad)
         return _Running(clock, ingest, vad, engine, playout, peer)
 
@@ -167,6 +175,7 @@ class Session:
 
     async def _close(self, reason: str) -> None:
         _log.info("session %s closes: %s", self._stream, reason)
+        await self._settled.wait()  # `start` sees that it is to give up, and nothing opens later
         for pump in self._pumps:
             pump.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)
@@ -216,7 +225,7 @@ class Session:
             due = (running.clock.sample_at(now) - phase) // SAMPLES_PER_PACKET
             sound = running.ingest.pull(phase + max(due, ticks) * SAMPLES_PER_PACKET)
             running.vad.receive(sound)
-            running.playout.receive_sound(sound)
+            running.playout.receive_sound(sound, running.vad.speaking)
             running.engine.receive_audio(Pcm(sound.start, sound.samples), now)
             self._turn(running, now)
 
@@ -234,11 +243,13 @@ class Session:
             stats = self._measure(running, now)
             self._meter.sample(now, running.peer.stats().pictures_out)
             running.peer.send_message(json.dumps({"type": "stats", **stats.to_json()}))
-            self._check_peer(running, now)
+            self._check_alive(running, now)
 
-    def _check_peer(self, running: _Running, now: Instant) -> None:
-        config = self._config
-        if not self._connected:
+    def _check_alive(self, running: _Running, now: Instant) -> None:
+        config, failure = self._config, self._worker.failure
+        if failure is not None:
+            self._end(str(failure))
+        elif not self._connected:
             if now - self._started > config.connect_s * NANOSECONDS:
                 self._end(f"The peer did not connect within {config.connect_s} s.")
         elif (

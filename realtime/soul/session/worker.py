@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from soul.stream.types import ChunkFormat, Frames, Pictures, StreamId, Work
+from soul.stream.worker import WorkerError
 
 
 class Worker(Protocol):
@@ -14,6 +15,9 @@ class Worker(Protocol):
 
     @property
     def steps(self) -> int: ...
+
+    @property
+    def failure(self) -> WorkerError | None: ...
 
     async def open_stream(
         self,

@@ -160,9 +160,10 @@ class Door:
         return self._rooms.worker.failure()
 
     def stats(self) -> dict[str, Any]:
-        """What every open session measured, by session."""
+        """What every open session measured, by session; `tasks` is what the loop has to do."""
         return {
             "model": self.model,
+            "tasks": len(asyncio.all_tasks()),
             "limits": asdict(self.config.limits),
             "sessions": {name: opened.stats() for name, opened in self._sessions.items()},
         }
