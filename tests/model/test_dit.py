@@ -144,7 +144,8 @@ class Plain:
 
     def rms(self, name: str, x: Tensor) -> Tensor:
         size: Tensor = (x.pow(2).mean(-1, keepdim=True) + self.c.eps).sqrt()
-        return x / size * self.w[f"{name}.weight"]
+        answer: Tensor = x / size * self.w[f"{name}.weight"]
+        return answer
 
     def norm(self, x: Tensor, name: str = "") -> Tensor:
         centred = x - x.mean(-1, keepdim=True)

@@ -1,8 +1,7 @@
 """Clips drawn from the world, with their sound and ground truth, in memory-mapped arrays.
 
 A bank is a folder; it is drawn once, by several processes, and resumed clip by clip. Nothing here
-trains. All that is drawn of clip n follows from the bank's seed and n, on any machine; only what
-eSpeak says differs a little with what its process has spoken before (see `speech.speak`).
+trains. Everything about clip n follows from the bank's seed and n, so any machine draws the same.
 """
 
 import json
