@@ -130,14 +130,14 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn(
         model, student, (windows, windows), (words, words), clips.tokens[:, 0], steps,
         clips.weight[:, 0], config,
     )  # fmt: skip
-    assert float(loss) == pytest.approx(0, abs=1e-9)
+    assert loss.item() == pytest.approx(0, abs=1e-9)
     assert not latent.requires_grad
     guided = StudentConfig(teacher_steps=steps, guidance=3.0)
     loss, _ = distil(
         model, student, (windows, windows), (words, words), clips.tokens[:, 0], steps,
         clips.weight[:, 0], guided,
     )  # fmt: skip
-    assert float(loss) > 1e-6
+    assert loss.item() > 1e-6
 
 
 def test_an_untrained_teacher_is_as_wrong_as_its_target_is_large(
@@ -151,7 +151,7 @@ def test_an_untrained_teacher_is_as_wrong_as_its_target_is_large(
     windows = fresh_windows(blank, clips.pivotal, words)
     torch.manual_seed(0)
     loss = teach(blank, windows, clips.latents[:, 0], None, clips.prompts, torch.ones(2, 1, 4, 4))
-    assert float(loss) == pytest.approx(2, rel=0.15)
+    assert loss.item() == pytest.approx(2, rel=0.15)
 
 
 def dying(after: int) -> Callable[..., None]:
