@@ -41,28 +41,27 @@ $(VENV)/.made:
 	  echo "Python's venv is missing; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "Making $(VENV) with $$($(PYTHON) -V)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) install --quiet --upgrade pip
+	@$(PIP) install -qq --upgrade pip
 	@touch $@
 
 # torch comes first and alone, so that whichever build is at hand is kept by all that follows.
 $(VENV)/.torch: $(VENV)/.made
-	@echo "Installing $(TORCH)"
+	@echo "Installing $(TORCH) (once, a minute or a few)"
 	@if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null 2>&1; then \
-	  $(PIP) install --quiet --retries 1 --timeout 20 --extra-index-url $(CPU_INDEX) "$(TORCH)" \
-	    || $(PIP) install --quiet "$(TORCH)"; \
-	else \
-	  $(PIP) install --quiet "$(TORCH)"; \
+	  $(PIP) install -qq --no-deps --retries 1 --timeout 20 --extra-index-url $(CPU_INDEX) "$(TORCH)" \
+	    || echo "The index of processor builds did not answer; taking the usual build"; \
 	fi
+	@$(PIP) install -qq "$(TORCH)"
 	@touch $@
 
 $(VENV)/.serving: $(VENV)/.torch pyproject.toml
 	@echo "Installing Soul Live"
-	@$(PIP) install --quiet "$(TORCH)" -e .
+	@$(PIP) install -qq "$(TORCH)" -e .
 	@touch $@
 
 $(VENV)/.testing: $(VENV)/.torch pyproject.toml
 	@echo "Installing Soul Live and what its tests need"
-	@$(PIP) install --quiet "$(TORCH)" -e ".[test]"
+	@$(PIP) install -qq "$(TORCH)" -e ".[test]"
 	@touch $(VENV)/.serving $@
 
 system:  ## What the tests need of the system: a browser, two voices, a software renderer

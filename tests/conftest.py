@@ -9,10 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from soul.signaling.door import Clocks, Door, DoorConfig, Refused, Rooms
 from soul.signaling.gallery import Picture
 from soul.timebase import NANOSECONDS, Instant
+
+# Properties are tried on enough cases, and never judged by the clock: the machine may be busy.
+settings.register_profile("soul", deadline=None, max_examples=40)
+settings.load_profile("soul")
 
 SIZE = 8
 OFFER = "v=0\r\ns=offer\r\n"

@@ -60,7 +60,7 @@ def test_a_key_frame_on_request_can_begin_a_stream() -> None:
 
 
 def test_bitrate_is_bounded_and_damped() -> None:
-    config = VideoConfig(bitrate=500_000, damping_frames=3)
+    config = VideoConfig(bitrate=500_000, frames_before_less=2, frames_before_more=3)
     encoder = Vp8Encoder(config)
     encoder.suggest_bitrate(550_000)
     assert encoder.bitrate == 500_000  # too small a change

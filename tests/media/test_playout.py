@@ -29,7 +29,7 @@ class Room:
     """A stream in virtual time: sound every 20 ms, chunks `latency` ms after they are heard."""
 
     latency: list[int]  # ms of each chunk; negative: never delivered
-    quiet: bool = False
+    quiet: bool = False  # nobody speaks, though there is sound
     config: PlayoutConfig = CONFIG
 
     def __post_init__(self) -> None:
@@ -57,8 +57,8 @@ class Room:
 
     def _hear(self, now: int) -> None:
         while (self.heard + TICK) <= self.clock.sample_at(now):
-            samples = voice(self.heard, TICK) * (0 if self.quiet else 1)
-            self.playout.receive_sound(Sound(self.heard, samples.astype(np.float32)))
+            sound = Sound(self.heard, voice(self.heard, TICK))
+            self.playout.receive_sound(sound, speaking=not self.quiet)
             self.heard += TICK
         while self.heard >= (self.chunk + 1) * CHUNK + LOOKAHEAD:
             latency = self.latency[self.chunk % len(self.latency)]
@@ -159,10 +159,22 @@ def test_the_delay_shrinks_in_silence_only() -> None:
 
 
 def test_one_outlier_moves_the_delay_little() -> None:
-    room = Room([40] * 10 + [400] + [40] * 90, quiet=True)
+    room = Room([40] * 10 + [250] + [40] * 90, quiet=True)
     room.run(3_500)
     check(room)
     assert 300 * 16 < room.playout.delay <= 340 * 16
+
+
+def test_a_word_that_begins_soon_is_not_cut_into() -> None:
+    room = Room([5], quiet=True)
+    room.run(4_500)
+    delay = room.playout.delay
+    assert delay < 300 * 16  # it has begun to shrink
+    room.quiet = False
+    room.run(6_000)
+    changes = [(r.pts - r.media, r.media) for _, r in room.out]
+    last = max(media for d, media in changes if d > room.playout.delay)
+    assert last + 100 * 16 <= 4_520 * 16
 
 
 def test_the_delay_has_a_bound() -> None:
@@ -199,9 +211,9 @@ def test_flush_silences_and_hides_all_that_is_queued() -> None:
 
 def test_sound_must_join_on() -> None:
     playout = Playout(MediaClock(0), STILL, CONFIG)
-    playout.receive_sound(Sound(0, np.zeros(320, np.float32)))
+    playout.receive_sound(Sound(0, np.zeros(320, np.float32)), speaking=False)
     with pytest.raises(ValueError, match="starts at sample 640: expected 320"):
-        playout.receive_sound(Sound(640, np.zeros(320, np.float32)))
+        playout.receive_sound(Sound(640, np.zeros(320, np.float32)), speaking=False)
 
 
 def test_bad_delays() -> None:

@@ -147,7 +147,7 @@ class Viewer:
                 self.sound.append((time.monotonic(), frame.pts or 0, loudness))
 
 
-async def until(condition: Callable[[], bool], seconds: float = 8.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 40.0) -> None:
     """Wait for `condition`, and fail if it does not come."""
     end = time.monotonic() + seconds
     while not condition():

@@ -54,11 +54,12 @@ class Film:
     def __enter__(self) -> Self:
         codec = video_codec()
         try:
-            self._container: OutputContainer = av.open(str(self._part), "w", format="mp4")
+            self._part.touch()  # FFmpeg opens it only when the first packet comes
         except OSError as error:
             raise FilmError(
                 f"{str(self._path)!r} cannot be written ({error.strerror}); choose another --output"
             ) from None
+        self._container: OutputContainer = av.open(str(self._part), "w", format="mp4")
         self._video = _video_stream(self._container, codec, self._size)
         layout = "mono" if len(self._sound) == 1 else "stereo"
         self._audio = _audio_stream(self._container, AUDIO_CODEC, layout)
@@ -76,8 +77,13 @@ class Film:
             self._container.close()
             if kind is None:
                 self._part.replace(self._path)
+        except (av.FFmpegError, OSError) as failure:
+            raise self._failed(failure) from failure
         finally:
             self._part.unlink(missing_ok=True)
+
+    def _failed(self, error: Exception) -> FilmError:
+        return FilmError(f"{str(self._path)!r} could not be written: {error}")
 
     def add(self, pictures: NDArray[np.uint8]) -> None:
         """Appends pictures [n, size, size, 3] RGB, and the sound that belongs to them."""
@@ -113,7 +119,10 @@ class Film:
                 left = self._sound.shape[1] - int(packet.pts * packet.time_base * OPUS_RATE)
                 ticks = min(TICKS_PER_PICTURE, max(1, left))
                 packet.duration = int(Fraction(ticks, OPUS_RATE) / packet.time_base)
-            self._container.mux(packet)
+            try:
+                self._container.mux(packet)
+            except (av.FFmpegError, OSError) as failure:
+                raise self._failed(failure) from failure
 
 
 def pictures_for(samples: int) -> int:

@@ -5,6 +5,7 @@ import typer
 from soul.cli.animate import animate
 from soul.cli.doctor import doctor
 from soul.cli.serve import serve
+from soul.cli.train import train
 
 app = typer.Typer(
     name="soul",
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(animate)
 app.command()(doctor)
+app.command()(train)
 
 
 def main() -> None:

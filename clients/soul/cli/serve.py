@@ -3,9 +3,11 @@
 import asyncio
 import os
 import secrets
+import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +34,7 @@ from soul.web import STATIC
 TOKEN_SECONDS = 12 * 3600
 SHUTDOWN_SECONDS = 3
 BACKLOG = 128
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class ServeError(Exception):
@@ -212,7 +215,7 @@ def address(config: ServeConfig, port: int) -> str:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that says when it is ready."""
+    """uvicorn that says when it is ready, and that leaves the end of the process to its caller."""
 
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -221,6 +224,16 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn's own raises the signal again, before the door has closed its sessions."""
+        kept = {name: signal.signal(name, self.handle_exit) for name in SIGNALS}
+        try:
+            yield
+        finally:
+            for name, handler in kept.items():
+                signal.signal(name, handler)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

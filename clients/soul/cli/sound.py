@@ -54,7 +54,7 @@ def _decode(path: Path, container: av.container.InputContainer) -> Sound:
         raise SoundError(f"{str(path)!r} has no sound track; expected a recording such as a .wav")
     stream = container.streams.audio[0]
     layout = "mono" if stream.codec_context.channels == 1 else "stereo"
-    speech = av.AudioResampler("fltp", "mono", AUDIO_RATE)
+    speech = av.AudioResampler("fltp", layout, AUDIO_RATE)
     film = av.AudioResampler("fltp", layout, OPUS_RATE)
     spoken: list[NDArray[np.float32]] = []
     shown: list[NDArray[np.float32]] = []
@@ -69,7 +69,9 @@ def _decode(path: Path, container: av.container.InputContainer) -> Sound:
     if samples:
         spoken += _arrays(speech.resample(None))
         shown += _arrays(film.resample(None))
-    return Sound(_joined(spoken, 1)[0], _joined(shown, 1 if layout == "mono" else 2))
+    channels = 1 if layout == "mono" else 2
+    # the mean, not FFmpeg's own mix, which is 3 dB louder and clips what was loud already
+    return Sound(_joined(spoken, channels).mean(axis=0), _joined(shown, channels))
 
 
 def _arrays(frames: list[av.AudioFrame]) -> list[NDArray[np.float32]]:
@@ -98,5 +100,5 @@ def _check_whole(path: Path, sound: Sound) -> None:
 
 
 def _why(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return text.splitlines()[0] if text else type(error).__name__
+    reason = error.strerror if isinstance(error, av.FFmpegError) else str(error)
+    return str(reason).splitlines()[0] if reason else type(error).__name__

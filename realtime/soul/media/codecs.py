@@ -76,7 +76,8 @@ class VideoConfig:
     min_bitrate: int = 150_000
     max_bitrate: int = 1_500_000
     damping: float = 0.25  # changes under this share are ignored: each one costs a key frame
-    damping_frames: int = 5 * FRAME_RATE  # and at most one change in this many frames
+    frames_before_less: int = 2 * FRAME_RATE  # a jammed path is relieved soon
+    frames_before_more: int = 20 * FRAME_RATE  # estimates of an idle path rise and fall
 
 
 class Vp8Encoder:
@@ -85,7 +86,7 @@ class Vp8Encoder:
     def __init__(self, config: VideoConfig | None = None) -> None:
         self._config = config or VideoConfig()
         self._bitrate = self._config.bitrate
-        self._since_change = self._config.damping_frames
+        self._since_change = self._config.frames_before_more
         self._codec: VideoCodecContext | None = None
         self._reformatter = VideoReformatter()
 
@@ -96,8 +97,9 @@ class Vp8Encoder:
     def suggest_bitrate(self, bitrate: int) -> None:
         """Follow the receiver's estimate, within bounds and damped."""
         wanted = min(max(bitrate, self._config.min_bitrate), self._config.max_bitrate)
-        change = abs(wanted - self._bitrate) / self._bitrate
-        if change > self._config.damping and self._since_change >= self._config.damping_frames:
+        less, change = wanted < self._bitrate, abs(wanted - self._bitrate) / self._bitrate
+        pause = self._config.frames_before_less if less else self._config.frames_before_more
+        if change > self._config.damping and self._since_change >= pause:
             self._bitrate, self._since_change, self._codec = wanted, 0, None
 
     def encode(self, image: Image, pts: int, key: bool) -> bytes:

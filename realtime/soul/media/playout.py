@@ -53,8 +53,8 @@ class PlayoutConfig:
     max_lag_ms: int = 45
     catch_up_ms: int = 100
     window: int = 25  # chunks
-    late_to_grow: int = 2  # late chunks in the window that make growing urgent
-    silence: float = 0.004  # root mean square under which sound counts as quiet
+    late_to_grow: int = 3  # late chunks in the window that make growing urgent
+    lookahead_ms: int = 100  # quiet is where nobody speaks for so long: detectors hear late
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_delay_ms <= self.start_delay_ms <= self.max_delay_ms:
@@ -128,9 +128,12 @@ class Playout:
             queued_sound=len(self._sound),
         )
 
-    def receive_sound(self, sound: Sound) -> None:
-        """Sound that joins on what was given before; ValueError if it does not."""
-        self._sound.append(sound)
+    def receive_sound(self, sound: Sound, speaking: bool) -> None:
+        """Sound that joins on what was given before; ValueError if it does not.
+
+        `speaking`: whether a voice detector hears somebody at its end.
+        """
+        self._sound.append(sound, speaking)
 
     def receive_pictures(self, pictures: list[Picture], now: Instant) -> None:
         """The pictures of one chunk, in order."""
@@ -158,7 +161,8 @@ class Playout:
         self._catch_up(now)
         sound = self._sound.take(self._media, SAMPLES_PER_PACKET)
         missing = self._media >= 0 and sound is None
-        quiet = sound is None or _rms(sound) < self._config.silence
+        ahead = SAMPLES_PER_PACKET + ms_to_samples(self._config.lookahead_ms)
+        quiet = self._sound.quiet(self._media, self._media + ahead)
         self._since_change += 1
         if self._wants_to_grow(quiet):
             return self._hold()
@@ -301,6 +305,7 @@ class _SoundQueue:
         self._limit = limit
         self._start = 0
         self._samples: Samples = np.zeros(0, np.float32)
+        self._spoken: deque[tuple[int, int]] = deque()  # spans in which somebody speaks
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -309,10 +314,14 @@ class _SoundQueue:
     def end(self) -> int:
         return self._start + len(self._samples)
 
-    def append(self, sound: Sound) -> None:
+    def append(self, sound: Sound, speaking: bool) -> None:
         if sound.start != self.end:
             raise ValueError(f"sound starts at sample {sound.start}: expected {self.end}")
         self._samples = np.concatenate([self._samples, sound.samples])
+        if speaking and self._spoken and self._spoken[-1][1] == sound.start:
+            self._spoken[-1] = (self._spoken[-1][0], sound.end)
+        elif speaking:
+            self._spoken.append((sound.start, sound.end))
         self.forget(self.end - self._limit)
 
     def take(self, start: int, count: int) -> Samples | None:
@@ -321,21 +330,24 @@ class _SoundQueue:
             return None
         return self._samples[start - self._start : start - self._start + count]
 
+    def quiet(self, start: int, end: int) -> bool:
+        """Whether nobody speaks from `start` to `end`, as far as is known."""
+        return all(b <= start or a >= end for a, b in self._spoken)
+
     def forget(self, before: int) -> None:
         count = min(max(before - self._start, 0), len(self._samples))
         self._samples = self._samples[count:]
         self._start += count
+        while self._spoken and self._spoken[0][1] <= self._start:
+            self._spoken.popleft()
 
     def silence(self) -> int:
         """Silence all that is here; where it ends."""
         self._samples = np.zeros_like(self._samples)
+        self._spoken.clear()
         return self.end
 
 
 def _whole_ticks(milliseconds: int) -> int:
     """Samples of the fewest whole ticks that last at least `milliseconds`."""
     return -(-ms_to_samples(milliseconds) // SAMPLES_PER_PACKET) * SAMPLES_PER_PACKET
-
-
-def _rms(samples: Samples) -> float:
-    return float(np.sqrt(np.mean(samples * samples)))

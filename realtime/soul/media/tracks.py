@@ -2,8 +2,8 @@
 
 Knows no model and no schedule: what leaves, and when, is decided elsewhere and handed in.
 
-Where aiortc 1.16 (checked; 1.13 and later have the same names) is not enough, this file goes
-around it, and `AiortcMismatch` is raised at once if an attribute it relies on is absent:
+Where aiortc 1.16 is not enough, this file goes around it, and `AiortcMismatch` is raised at once
+if an attribute that it relies on is absent (1.13 and 1.14 have the same names; 1.16 was run):
 
 - `RTCRtpReceiver.__jitter_buffer` (16 packets, goes silent and stays late after one loss,
   aiortc#543) is replaced by `_Tap`: every packet is passed on, aiortc gets nothing to decode.
@@ -290,7 +290,7 @@ class Peer:
         self._unwrapper = TimestampUnwrapper()
         self._received = self._corrupt = 0
         self._heard = now()
-        self._closing = False
+        self._connected = self._closing = False
         self._connection.on("connectionstatechange", self._state_changed)
         self._connection.on("datachannel", self._channel_opened)
 
@@ -314,12 +314,14 @@ class Peer:
         return str(self._connection.localDescription.sdp)
 
     def send_sound(self, pts: int, samples: Samples) -> None:
-        """[320] float32 at 16 kHz of output position `pts`; leaves now."""
-        self._sound.queue.put(pts, samples)
+        """[320] float32 at 16 kHz of output position `pts`; leaves now, if there is a peer."""
+        if self._connected:
+            self._sound.queue.put(pts, samples)
 
     def send_picture(self, pts: int, image: Image) -> None:
         """[height, width, 3] RGB of output position `pts`; leaves as soon as it is coded."""
-        self._pictures.queue.put(pts, image)
+        if self._connected:
+            self._pictures.queue.put(pts, image)
 
     def send_message(self, text: str) -> None:
         """Send `text` on the data channel; forgotten if there is none or it is congested."""
@@ -400,6 +402,7 @@ class Peer:
         if self._closing:
             return
         if state == "connected":
+            self._connected = True
             self._heard = self._now()
             self._events.on_connected()
         elif state == "failed":

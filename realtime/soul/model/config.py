@@ -80,8 +80,8 @@ class VaeConfig:
 
     channels: int = 48
     encoder_width: int = 48
-    decoder_trunk: int = 192
-    decoder_width: int = 40
+    decoder_trunk: int = 160
+    decoder_width: int = 32
     light_trunk: int = 128
     light_width: int = 24
     spatial: int = 16
@@ -105,6 +105,11 @@ class SoulConfig:
     centroids: int = 1024
 
     def __post_init__(self) -> None:
+        if self.dit.dim % (2 * self.dit.heads):
+            raise ConfigError(
+                f"dit.dim {self.dit.dim} does not split into {self.dit.heads} heads "
+                "of an even number of channels"
+            )
         if self.image_size % (self.vae.spatial * self.dit.patch):
             raise ConfigError(
                 f"image_size {self.image_size} is not a multiple of "
@@ -175,6 +180,8 @@ def to_dict(config: SoulConfig) -> dict[str, Any]:
 
 def from_dict(values: dict[str, Any]) -> SoulConfig:
     """The config that `values` spell out; ConfigError names an unknown key."""
+    if not isinstance(values, dict):
+        raise ConfigError(f"a Soul config is {type(values).__name__}, expected an object of sizes")
     known = {f.name for f in fields(SoulConfig)}
     plain = dict(values)
     if unknown := sorted(set(plain) - known):

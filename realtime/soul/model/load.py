@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from soul.model.config import ConfigError, SoulConfig, from_dict, to_dict
+from soul.model.config import SoulConfig, from_dict, to_dict
 from soul.model.sample import Soul
 
 SHIPPED = Path(__file__).parent / "weights"
@@ -30,13 +30,13 @@ def read_config(folder: Path) -> SoulConfig:
     path = folder / CONFIG
     try:
         return from_dict(json.loads(path.read_text()))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         shipped = sorted(p.name for p in SHIPPED.glob("*") if p.is_dir())
         raise WeightsError(
             f"no model at {str(folder)!r}: expected a folder with {CONFIG} and {WEIGHTS}, "
             f"or one of the shipped models {shipped}"
         ) from None
-    except (json.JSONDecodeError, TypeError, ConfigError) as error:
+    except (ValueError, TypeError) as error:  # a ConfigError is a ValueError, so is broken JSON
         raise WeightsError(f"{path} is not a Soul config: {error}") from None
 
 

@@ -198,7 +198,7 @@ class Decoder(nn.Module):
 
 
 def full_decoder(config: VaeConfig) -> Decoder:
-    return Decoder(config, config.decoder_trunk, config.decoder_width, blocks=4)
+    return Decoder(config, config.decoder_trunk, config.decoder_width, blocks=3)
 
 
 def light_decoder(config: VaeConfig) -> Decoder:

@@ -229,7 +229,7 @@ class Session:
             due = (running.clock.sample_at(now) - phase) // SAMPLES_PER_PACKET
             sound = running.ingest.pull(phase + max(due, ticks) * SAMPLES_PER_PACKET)
             running.vad.receive(sound)
-            running.playout.receive_sound(sound)
+            running.playout.receive_sound(sound, running.vad.speaking)
             running.engine.receive_audio(Pcm(sound.start, sound.samples), now)
             self._turn(running, now)
 

@@ -10,18 +10,21 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from soul.model.config import VaeConfig
 from soul.model.vae import Decoder, Encoder, full_decoder, light_decoder, to_bytes
 from soul.timebase import FRAMES_PER_LATENT
 from soul.training.checkpoint import Checkpoint
-from soul.training.dataset import Bank
+from soul.training.dataset import FLOW_STRIDE, Bank
 from soul.training.losses import edge_l1, region_weight, shrink, weighted_l1
+from soul.training.motion import CHANNELS
 from soul.training.progress import Length, Progress, learning_rate, sheet
 
 PAIR = 2  # latents of one example: the first is seen after the portrait, the second after the first
 GAINS = torch.tensor([5.0, 4.0, 4.0])  # mouth, eyes
-FLOW_STRIDE = 8
+ON_MOUTH = ("mouth_open", "mouth_wide", "lips_press", "jaw", "teeth", "tongue", "smile")
+ON_EYES = ("eye_left", "eye_right", "gaze_x", "gaze_y", "brow_left", "brow_right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,8 @@ class PaintConfig:
 
     length: Length = Length(6000)
     batch: int = 6
-    crop: int = 128
-    peak: float = 1.5e-3
+    crop: int = 128  # pixels; no more than the picture has
+    peak: float = 6e-4
     noise: float = 0.25  # largest deviation of the noise added to latents
     save_every: int = 250
 
@@ -44,6 +47,8 @@ class Example:
     frames: Tensor  # [B, 8, 3, s, s]
     flow: Tensor  # [B·8, 2, s/8, s/8] in pixels
     weight: Tensor  # [B·8, 1, s, s]
+    motion: Tensor  # [B, 2, 4·17, 1, 1], the world's own channels of each latent's four frames
+    cells: Tensor  # [B, 2, 4·17, s/16, s/16], 1 where a latent cell lies on what a channel moves
 
 
 def corner(rng: np.random.Generator, box: np.ndarray, crop: int, size: int) -> tuple[int, int]:
@@ -56,7 +61,8 @@ def corner(rng: np.random.Generator, box: np.ndarray, crop: int, size: int) -> t
 def draw_example(bank: Bank, rng: np.random.Generator, batch: int, crop: int) -> Example:
     """Random pairs of latents, cropped around the mouth, an eye, or anywhere."""
     size, count = bank.config.size, PAIR * FRAMES_PER_LATENT
-    portraits, frames, flows, boxes = [], [], [], []
+    crop = min(crop, size)
+    portraits, frames, flows, boxes, motions = [], [], [], [], []
     for _ in range(batch):
         clip = int(rng.integers(bank.config.clips))
         start = FRAMES_PER_LATENT * int(rng.integers(bank.config.latents - PAIR + 1))
@@ -69,12 +75,26 @@ def draw_example(bank: Bank, rng: np.random.Generator, batch: int, crop: int) ->
         f, c = FLOW_STRIDE, crop // FLOW_STRIDE
         flows.append(bank.flow[clip, span, y // f : y // f + c, x // f : x // f + c])
         boxes.append(bank.boxes[clip, span] - np.array([x, y, x, y], np.float32))
+        motions.append(bank.motion[clip, span])
+    motion = torch.from_numpy(np.stack(motions)).view(batch, PAIR, -1, 1, 1)
     return Example(
         scaled(np.stack(portraits)),
         scaled(np.stack(frames)),
         torch.from_numpy(np.stack(flows)).float().flatten(0, 1).permute(0, 3, 1, 2),
         region_weight(torch.from_numpy(np.stack(boxes)).flatten(0, 1), GAINS, crop, crop),
+        motion,
+        channel_cells(torch.from_numpy(np.stack(boxes)), crop // 16),
     )
+
+
+def channel_cells(boxes: Tensor, side: int) -> Tensor:
+    """Boxes [B, 8, 3, 4] in pixels → [B, 2, 4·17, side, side], see `Example.cells`."""
+    cells = boxes.flatten(0, 1) / 16
+    seen = [region_weight(cells[:, i : i + 1], torch.ones(1), side, side) - 1 for i in range(3)]
+    mouth, eyes = seen[0], (seen[1] + seen[2]).clamp_max(1)
+    on = [mouth if name in ON_MOUTH else eyes if name in ON_EYES else (mouth + eyes).clamp_max(1)
+          for name in CHANNELS]  # fmt: skip
+    return torch.cat(on, 1).view(len(boxes), PAIR, -1, side, side)
 
 
 def scaled(pictures: np.ndarray) -> Tensor:
@@ -85,11 +105,20 @@ def scaled(pictures: np.ndarray) -> Tensor:
 class Painter(nn.Module):
     """An encoder and one decoder; the loss of both."""
 
+    batches: Tensor
+
     def __init__(self, encoder: Encoder, decoder: Decoder, learn_encoder: bool) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.learn_encoder = learn_encoder
+        self.register_buffer("batches", torch.zeros(()))
+        channels = decoder.channels
+        self.tell = nn.Sequential(
+            nn.Conv2d(2 * channels, 2 * channels, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(2 * channels, FRAMES_PER_LATENT * len(CHANNELS), 1),
+        )
 
     def latents(self, frames: Tensor) -> Tensor:
         """Latents of [B, 4, 3, H, W]; while the encoder learns, its means follow the batch."""
@@ -98,11 +127,10 @@ class Painter(nn.Module):
                 return self.encoder(frames)  # type: ignore[no-any-return]
         raw = self.encoder.raw(frames).float()
         with torch.no_grad():
-            for buffer, now in (
-                (self.encoder.mean, raw.mean((0, 2, 3))),
-                (self.encoder.deviation, raw.std((0, 2, 3)).clamp_min(1e-3)),
-            ):
-                buffer.lerp_(now, 0.02)
+            # The first batches count fully: a scale that creeps in would be a moving target.
+            share = max(0.01, 1 / float(self.batches.add_(1)))
+            self.encoder.mean.lerp_(raw.mean((0, 2, 3)), share)
+            self.encoder.deviation.lerp_(raw.std((0, 2, 3)).clamp_min(1e-3), share)
         return (raw - self.encoder.mean.view(1, -1, 1, 1)) / self.encoder.deviation.view(
             1, -1, 1, 1
         )
@@ -127,7 +155,7 @@ class Painter(nn.Module):
         weight = example.weight.unflatten(0, (batch, PAIR, FRAMES_PER_LATENT)).transpose(0, 1)
         weight = weight.flatten(0, 2)
         motion = example.flow.unflatten(0, (batch, PAIR, FRAMES_PER_LATENT)).transpose(0, 1)
-        return losses(
+        found = losses(
             torch.cat([p.pictures for p in painted]),
             torch.cat([p.paint for p in painted]),
             torch.cat([p.flow for p in painted]),
@@ -135,6 +163,20 @@ class Painter(nn.Module):
             motion.flatten(0, 2),
             weight,
         )
+        if self.learn_encoder:
+            found["told"] = self.told(noisy, z[:, :1], example)
+            found["total"] = found["total"] + 2.0 * found["told"]
+        return found
+
+    def told(self, latents: Tensor, pivotal: Tensor, example: Example) -> Tensor:
+        """How badly the world's channels can be told, cell by cell, from a latent and the pivotal.
+
+        It teaches the encoder to keep what moves where the DiT and the decoders can read it.
+        """
+        pairs = torch.cat((latents, pivotal.expand_as(latents)), 2).flatten(0, 1)
+        told = self.tell(pairs).float().unflatten(0, latents.shape[:2])
+        error = F.smooth_l1_loss(told, example.motion.expand_as(told), beta=0.1, reduction="none")
+        return (error * example.cells).sum() / example.cells.sum().clamp_min(1)
 
 
 def losses(
@@ -145,7 +187,7 @@ def losses(
     edge = edge_l1(pictures, truth, weight)
     under = weighted_l1(paint, truth, weight)
     steer = ((flow - motion).abs() * shrink(weight, FLOW_STRIDE)).mean()
-    total = picture + edge + 0.15 * under + 0.03 * steer
+    total = picture + edge + 0.15 * under + 0.06 * steer
     return {"total": total, "picture": picture, "edge": edge, "paint": under, "flow": steer}
 
 
@@ -184,8 +226,10 @@ def train_painter(
 def show(painter: Painter, bank: Bank, path: Path, clips: int = 4) -> None:
     """A sheet: portrait, then truth above answer, for a few clips."""
     rows = []
-    for clip in range(clips):
-        group = slice(8, 8 + PAIR * FRAMES_PER_LATENT)
+    count = PAIR * FRAMES_PER_LATENT
+    for clip in range(min(clips, bank.config.clips)):
+        first = min(count, bank.config.frames - count)
+        group = slice(first, first + count)
         portrait = scaled(bank.portraits[clip : clip + 1])
         truth = bank.frames[clip, group]
         z = painter.encoder(scaled(truth).unflatten(0, (PAIR, FRAMES_PER_LATENT)))

@@ -5,6 +5,7 @@ trains. Everything about clip n follows from the bank's seed and n, so any machi
 """
 
 import json
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -20,7 +21,7 @@ from soul.training.performance import perform
 from soul.training.world import Artist, draw_identity, flow, regions
 
 Split = Literal["train", "held_out"]
-FLOW_SIZE = 32  # ground-truth flow is kept at an eighth of 256
+FLOW_STRIDE = 8  # ground-truth flow is kept at an eighth of the pictures' size
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,10 @@ class BankConfig:
     def samples(self) -> int:
         return self.frames * SAMPLES_PER_FRAME
 
+    @property
+    def flow_size(self) -> int:
+        return exact_div(self.size, FLOW_STRIDE)
+
 
 ARRAYS: dict[str, str] = {
     "portraits": "uint8",
@@ -59,7 +64,7 @@ def shapes(config: BankConfig) -> dict[str, tuple[int, ...]]:
     return {
         "portraits": (n, s, s, 3),
         "frames": (n, t, s, s, 3),
-        "flow": (n, t, FLOW_SIZE, FLOW_SIZE, 2),
+        "flow": (n, t, config.flow_size, config.flow_size, 2),
         "motion": (n, t, len(CHANNELS)),
         "boxes": (n, t, 3, 4),
         "pcm": (n, config.samples),
@@ -100,13 +105,13 @@ def draw_clip(folder: Path, config: BankConfig, clip: int) -> str:
     arrays["silent"][clip] = performance.silent[: config.frames]
     for t, row in enumerate(performance.motion[: config.frames]):
         arrays["frames"][clip, t] = artist.frame(row)
-        arrays["flow"][clip, t] = flow(identity, row, FLOW_SIZE) * (config.size / FLOW_SIZE)
+        arrays["flow"][clip, t] = flow(identity, row, config.flow_size) * FLOW_STRIDE
         boxes = regions(identity, row, config.size)
         arrays["boxes"][clip, t] = (boxes.mouth, boxes.eye_left, boxes.eye_right)
     return performance.prompt
 
 
-def draw_many(folder: Path, config: BankConfig, clips: range) -> None:
+def draw_many(folder: Path, config: BankConfig, clips: Sequence[int]) -> None:
     """Draw some clips; a small file a clip marks it as done."""
     for clip in clips:
         done = folder / "done" / f"{clip}.json"
@@ -126,9 +131,11 @@ def make_bank(folder: Path, config: BankConfig, processes: int) -> Bank:
             np.lib.format.open_memmap(folder / f"{name}.npy", "w+", ARRAYS[name], shape)
         note.write_text(wanted)
     missing = [c for c in range(config.clips) if not (folder / "done" / f"{c}.json").exists()]
-    jobs = [range(c, c + 1) for c in missing]
+    if processes == 1:
+        draw_many(folder, config, missing)
+        return open_bank(folder)
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for job in [pool.submit(draw_many, folder, config, clips) for clips in jobs]:
+        for job in [pool.submit(draw_many, folder, config, [clip]) for clip in missing]:
             job.result()
     return open_bank(folder)
 

@@ -47,8 +47,12 @@ def make_take(config: ListenerConfig, take: int) -> tuple[np.ndarray, np.ndarray
 
 def make_speech(path: Path, config: ListenerConfig, processes: int) -> None:
     """All takes in one file."""
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        takes = list(pool.map(make_take, [config] * config.takes, range(config.takes), chunksize=4))
+    numbers = range(config.takes)
+    if processes == 1:
+        takes = [make_take(config, take) for take in numbers]
+    else:
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+            takes = list(pool.map(make_take, [config] * config.takes, numbers, chunksize=4))
     pcm, mouth = zip(*takes, strict=True)
     np.savez(path, pcm=np.stack(pcm), mouth=np.stack(mouth))
 
@@ -91,7 +95,7 @@ def train_listener(
         rng = np.random.default_rng([seed, step])
         take = torch.from_numpy(rng.integers(held, len(sounds), config.batch))
         chunk = int(rng.integers(3, int(config.seconds * FRAME_RATE) // FRAMES_PER_LATENT - 1))
-        told = listener(window_of(model, sounds[take].float(), chunk))
+        told = listener(window_of(model, sounds, chunk)[take].float())
         truth = mouths[take, chunk * FRAMES_PER_LATENT : (chunk + 1) * FRAMES_PER_LATENT]
         loss = F.smooth_l1_loss(told, truth, beta=0.1)
         optimizer.zero_grad(set_to_none=True)

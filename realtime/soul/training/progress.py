@@ -41,8 +41,7 @@ class Progress:
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.writer = SummaryWriter(str(self.folder / "tensorboard"))
-        self.sums: dict[str, float] = {}
-        self.counted = 0
+        self.pending: dict[str, list[float]] = {}
 
     @property
     def fraction(self) -> float:
@@ -61,14 +60,13 @@ class Progress:
     def add(self, **values: float) -> None:
         """Count one step's figures; every so often their means are written."""
         for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        self.counted += 1
-        if self.counted == self.every:
+            self.pending.setdefault(name, []).append(value)
+        if max(map(len, self.pending.values())) >= self.every:
             self.report()
 
     def report(self) -> None:
-        means = {name: total / self.counted for name, total in self.sums.items()}
-        self.sums, self.counted = {}, 0
+        means = {name: sum(seen) / len(seen) for name, seen in self.pending.items()}
+        self.pending = {}
         for name, value in means.items():
             self.curves.setdefault(name, []).append((self.step, value))
             self.writer.add_scalar(f"{self.stage}/{name}", value, self.step)

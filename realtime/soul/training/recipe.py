@@ -1,7 +1,8 @@
 """`soul train`: every stage from nothing to weights that serve, in order, each one resumable.
 
-bank → listener → autoencoder → encode → codebook → light → teacher → student → export. A stage
-that has left its `done` file is not run again. Everything follows from the recipe and its seed.
+bank → listener → autoencoder → encode → codebook → light → teacher → student → export → probe →
+evaluate. A stage that has left its `done` file is not run again. Everything follows from the
+recipe and its seed.
 """
 
 import json
@@ -15,7 +16,7 @@ import torch
 
 from soul.model.audio import windows
 from soul.model.config import SOUL_MINI, SoulConfig
-from soul.model.load import save
+from soul.model.load import load, save
 from soul.model.sample import Soul, build
 from soul.model.vae import Encoder
 from soul.timebase import FRAMES_PER_LATENT
@@ -36,14 +37,17 @@ from soul.training.diffusion import (
     train_student,
     train_teacher,
 )
+from soul.training.evaluate import TrialConfig, evaluate
 from soul.training.listener import Listener, ListenerConfig, train_listener
+from soul.training.probe import load_probe, train_probe
 from soul.training.progress import Length
 
 log = logging.getLogger("soul.training")
 
+PROBE = "probe.safetensors"
 STAGES = (
     "bank", "listener", "autoencoder", "encode", "codebook", "light", "teacher", "student",
-    "export",
+    "export", "probe", "evaluate",
 )  # fmt: skip
 
 
@@ -59,9 +63,18 @@ class Recipe:
     teacher: TeacherConfig = TeacherConfig()
     student: StudentConfig = StudentConfig()
     quantile: float = 0.995  # of nearest-centroid distances: τ
+    probe_steps: int = 1500
+    trials: TrialConfig = TrialConfig()
     seed: int = 0
     processes: int = 2
     threads: int = 2
+
+    def __post_init__(self) -> None:
+        if self.bank.size != self.model.image_size:
+            raise ValueError(
+                f"bank.size {self.bank.size} differs from model.image_size "
+                f"{self.model.image_size}: the bank must hold pictures of the model's size"
+            )
 
 
 def small(recipe: Recipe) -> Recipe:
@@ -69,13 +82,31 @@ def small(recipe: Recipe) -> Recipe:
     short = Length(3)
     return replace(
         recipe,
-        model=replace(recipe.model, centroids=64),
+        model=replace(recipe.model, centroids=min(64, recipe.model.centroids)),
         bank=replace(recipe.bank, clips=4, frames=32),
         listener=replace(recipe.listener, takes=2, seconds=4.0, length=short, batch=2),
         autoencoder=replace(recipe.autoencoder, length=short, batch=1),
         light=replace(recipe.light, length=short, batch=1),
         teacher=replace(recipe.teacher, length=short, batch=1, chunks=2),
         student=replace(recipe.student, length=short, batch=1, chunks=2, teacher_steps=2),
+        probe_steps=5,
+        trials=replace(recipe.trials, trials=1, chunks=12),
+    )
+
+
+def limited(recipe: Recipe, minutes: float) -> Recipe:
+    """`recipe` with every training stage ended after `minutes`, learning rates scaled to it."""
+
+    def end(length: Length) -> Length:
+        return replace(length, minutes=minutes)
+
+    return replace(
+        recipe,
+        listener=replace(recipe.listener, length=end(recipe.listener.length)),
+        autoencoder=replace(recipe.autoencoder, length=end(recipe.autoencoder.length)),
+        light=replace(recipe.light, length=end(recipe.light.length)),
+        teacher=replace(recipe.teacher, length=end(recipe.teacher.length)),
+        student=replace(recipe.student, length=end(recipe.student.length)),
     )
 
 
@@ -95,6 +126,8 @@ class Run:
             "teacher": self.train_teacher,
             "student": self.train_student,
             "export": self.export,
+            "probe": self.train_probe,
+            "evaluate": self.evaluate,
         }
 
     def draw_bank(self) -> None:
@@ -145,7 +178,7 @@ class Run:
             arrays["latents"][clip] = torch.cat(found).float().numpy()
             model = self.recipe.model
             heard = windows(
-                torch.from_numpy(bank.pcm[clip]).float(),
+                torch.from_numpy(bank.pcm[clip].astype(np.float32)),
                 model.audio.past_samples,
                 model.chunk_samples,
                 model.audio.lookahead_samples,
@@ -208,6 +241,17 @@ class Run:
     def export(self) -> None:
         """`model/`: what `soul serve --model FOLDER` loads."""
         save(self.diffusion_model("student"), self.folder / "model")
+
+    def train_probe(self) -> None:
+        """The eye that reads mouths from pictures; it judges, and never trains anything else."""
+        train_probe(self.recipe.seed, self.recipe.probe_steps).save(self.folder / PROBE)
+
+    def evaluate(self) -> None:
+        """`report.json` and `trials.png`: the exported model on what it never saw."""
+        model, probe = load(str(self.folder / "model")), load_probe(self.folder / PROBE)
+        figures = evaluate(model, probe, self.recipe.trials, self.folder)
+        (self.folder / "report.json").write_text(json.dumps(figures, indent=2) + "\n")
+        log.info("evaluate  %s", json.dumps(figures))
 
 
 def encoded_arrays(folder: Path, bank: Bank, model: SoulConfig) -> dict[str, np.memmap]:

@@ -73,7 +73,6 @@ async function start({ silent = false } = {}) {
     if (!silent) await listen(mine);
     if (mine === turn) await connect(mine);
   } catch (error) {
-    if (!(error instanceof CallError)) throw error;
     if (mine === turn) fail(error);
   }
 }
@@ -95,7 +94,7 @@ async function connect(mine) {
   call.addEventListener('track', (event) => {
     video.srcObject = event.detail;
     video.play().catch((error) => {
-      // A second track interrupts the first one's play(), which is no trouble at all.
+      // a second track interrupts the first one's play(), which is no trouble at all.
       if (error.name === 'NotAllowedError') complain('The browser holds the sound back; press the picture once.');
     });
   });
@@ -142,14 +141,16 @@ function reconnect(mine) {
   setTimeout(() => {
     if (mine !== turn) return;
     connect(mine).catch((error) => {
-      if (!(error instanceof CallError)) throw error; // `ended` has told it already
+      if (mine === turn && !(error instanceof CallError)) fail(error); // `ended` told the others
     });
   }, pause);
 }
 
 function fail(error) {
   finish('failed');
-  complain(sentence(error.message));
+  if (!(error instanceof CallError)) console.error(error);
+  const known = error instanceof CallError ? error.message : `The call could not be set up (${error.message})`;
+  complain(sentence(known));
   $('listen-only').hidden = error.code !== 'microphone';
 }
 

@@ -35,6 +35,7 @@ export class Panel {
   }
 
   firstPicture(milliseconds) {
+    this.$('first').hidden = false;
     this.#set('figure-first', `${Math.round(milliseconds)} ms`);
   }
 

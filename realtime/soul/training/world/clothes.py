@@ -89,7 +89,7 @@ def paint_clothes(brush: Brush, who: Identity) -> None:
 def _paint_folds(brush: Brush, cloth: Rgb, side: float) -> None:
     for s in (-1, 1):
         fold = curve([(CENTRE + s * 84, 240), (CENTRE + s * 74, 252), (CENTRE + s * 72, 268)])
-        brush.fill(taper(fold, 9.0, 0.1), cool(cloth, 0.9), 0.3, 3.0)
+        brush.fill(taper(fold, 9.0, 0.1), cool(cloth, 0.9), 0.16, 4.5)
     brush.glow(CENTRE + 66 * side, 240, 40, 12, light(cloth, 0.5), 0.35)
 
 

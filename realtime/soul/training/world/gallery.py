@@ -14,18 +14,18 @@ from soul.training.world.rig import Row
 NAMES: tuple[str, ...] = (
     "Ada",
     "Bruno",
-    "Chiara",
+    "Clara",
     "Dev",
-    "Esther",
-    "Farid",
+    "Edith",
+    "Farah",
     "Grace",
-    "Hiro",
+    "Hugo",
     "Ines",
-    "Jonas",
-    "Kaya",
+    "Jun",
+    "Kofi",
     "Leon",
 )
-BUILT_IN: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
+BUILT_IN: tuple[int, ...] = (292, 335, 277, 204, 282, 341, 237, 250, 249, 325, 297, 216)
 PORTRAIT_SIZE = 512
 
 

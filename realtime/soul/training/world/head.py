@@ -7,7 +7,7 @@ import numpy as np
 
 from soul.training.world.color import Rgb, light, luma, mix, rgb, shadow
 from soul.training.world.identity import CENTRE, FaceShape, Identity
-from soul.training.world.pen import Brush, Curve, curve, linear, mirror, radial, resample, taper
+from soul.training.world.pen import Brush, Curve, curve, linear, mirror, radial, taper
 
 BLUSH = rgb("e0625c")
 
@@ -21,7 +21,7 @@ def jaw_half(face: FaceShape, y: float) -> float:
 
 def shine(skin: Rgb, share: float) -> Rgb:
     """Light on skin; dark skin takes a deeper, warmer light."""
-    return light(skin, share * (0.35 + 0.65 * luma(skin)))
+    return light(skin, share * (0.55 + 0.45 * luma(skin)))
 
 
 def face_outline(face: FaceShape) -> Curve:
@@ -101,7 +101,7 @@ def paint_face(brush: Brush, who: Identity) -> None:
     """The face's skin with its light, without eyes, brows and mouth."""
     face, side, skin = who.face, who.scene.light, who.skin
     shape = face_outline(face)
-    lit, mid, dark = light(skin, 0.16), skin, shadow(skin, 0.36)
+    lit, mid, dark = light(skin, 0.16), skin, shadow(skin, 0.18 + 0.2 * luma(skin))
     brush.pour(
         shape,
         radial(
@@ -117,20 +117,20 @@ def paint_face(brush: Brush, who: Identity) -> None:
         _paint_mouth_ground(brush, who)
         _paint_age(brush, who)
         _paint_freckles(brush, who)
-        paint_beard(brush, who)
 
 
 def _paint_planes(brush: Brush, who: Identity, shape: Curve) -> None:
     face, side, skin = who.face, who.scene.light, who.skin
+    soft = 0.55 + 0.45 * min(1.6 * luma(skin), 1.0)  # dark skin drowns in full shadows
     far = CENTRE - side * face.cheek
-    brush.glow(far, 140, 38, 80, shadow(skin, 0.75), 0.7)
-    brush.glow(far + side * 4, 80, 26, 46, shadow(skin, 0.6), 0.45)
-    brush.glow(CENTRE + side * face.cheek, 162, 24, 46, shadow(skin, 0.6), 0.4)
-    brush.glow(CENTRE, face.chin_y + 5, 62, 20, shadow(skin, 0.75), 0.55)
+    brush.glow(far, 140, 38, 80, shadow(skin, 0.75), 0.7 * soft)
+    brush.glow(far + side * 4, 80, 26, 46, shadow(skin, 0.6), 0.45 * soft)
+    brush.glow(CENTRE + side * face.cheek, 162, 24, 46, shadow(skin, 0.6), 0.4 * soft)
+    brush.glow(CENTRE, face.chin_y + 5, 62, 20, shadow(skin, 0.75), 0.55 * soft)
     for s in (-1, 1):
         x = CENTRE + s * (face.eye_x + 6)
         brush.glow(x, 142, 30, 23, BLUSH, 0.3 * who.blush)
-        brush.glow(CENTRE + s * (face.cheek - 9), 156, 20, 30, shadow(skin, 0.6), 0.25)
+        brush.glow(CENTRE + s * (face.cheek - 9), 156, 20, 30, shadow(skin, 0.6), 0.25 * soft)
     brush.glow(CENTRE + side * (face.eye_x + 5), 133, 24, 13, shine(skin, 0.6), 0.42)
     brush.glow(CENTRE - side * (face.eye_x + 3), 134, 18, 10, shine(skin, 0.5), 0.2)
     brush.glow(CENTRE + side * 14, 72, 44, 25, shine(skin, 0.55), 0.4)
@@ -267,89 +267,3 @@ def _paint_freckles(brush: Brush, who: Identity) -> None:
         brush.oval(
             x, y, r, r, shadow(mix(who.skin, rgb("a8572c"), 0.5), 0.4), who.freckles * 0.42, 0.2
         )
-
-
-def beard_outline(who: Identity, depth: float) -> Curve:
-    """The area of a beard on cheeks and chin; `depth` grows it below the chin."""
-    face = who.face
-    y = face.mouth_y
-    outer = [
-        (face.cheek + 0.5, 118.0),
-        (face.cheek + depth * 0.3, 138.0),
-        (jaw_half(face, face.jaw_y) + depth * 0.6, face.jaw_y + 2),
-        (jaw_half(face, face.chin_y - 12) + depth * 0.6, face.chin_y - 11 + depth * 0.6),
-        (jaw_half(face, face.chin_y - 2), face.chin_y - 2 + depth),
-    ]
-    inner = [
-        (0.0, y - 14.5),
-        (13.0, y - 16.0),
-        (32.0, y - 9.0),
-        (42.0, y - 16.0),
-        (face.cheek - 7, 128.0),
-        (face.cheek - 6, 116.0),
-    ]
-    loop = [*inner, *outer, (0.0, face.chin_y + depth)]
-    right = curve(loop)
-    return np.concatenate((right, mirror(right, 0.0)[::-1])) + np.asarray((CENTRE, 0.0), np.float32)
-
-
-def paint_beard(brush: Brush, who: Identity) -> None:
-    """Stubble, or the ground under a beard."""
-    if who.beard in ("none", "moustache"):
-        return
-    if who.beard == "stubble":
-        brush.fill(
-            beard_outline(who, 0.0), mix(who.brows.color, shadow(who.skin, 0.8), 0.5), 0.2, 5.0
-        )
-
-
-def paint_beard_hair(brush: Brush, who: Identity) -> None:
-    """A full beard or goatee, over the edge of the face."""
-    if who.beard not in ("full", "goatee"):
-        return
-    tone = mix(who.hair.color, who.brows.color, 0.35)
-    if who.beard == "full":
-        shape = beard_outline(who, 7.0)
-        anchor = 0.0
-    else:
-        face, y = who.face, who.face.mouth_y
-        right = curve(
-            [
-                (0, y - 14),
-                (12, y - 15.5),
-                (30, y - 9),
-                (37, y + 3),
-                (31, y + 17),
-                (face.chin + 6, face.chin_y - 4),
-                (0, face.chin_y + 5),
-            ]
-        )
-        shape = np.concatenate((right, mirror(right, 0.0)[::-1])) + np.asarray(
-            (CENTRE, 0.0), np.float32
-        )
-        anchor = 0.2
-    brush.fill(shape, shadow(who.skin, 0.85), 0.5, 3.0)
-    brush.fill(shape, mix(tone, shadow(who.skin, 0.5), 0.12 + anchor * 0.3), 0.94, 1.6)
-    with brush.inside(shape):
-        _paint_beard_strands(brush, who, tone, shape)
-
-
-def _paint_beard_strands(brush: Brush, who: Identity, tone: Rgb, shape: Curve) -> None:
-    rng = np.random.default_rng(who.hair.seed + 1)
-    box = (shape.min(0), shape.max(0))
-    for _ in range(260):
-        x, y = rng.uniform(box[0][0], box[1][0]), rng.uniform(box[0][1], box[1][1])
-        lean = (x - CENTRE) * 0.06
-        strand = np.asarray(
-            [
-                (x, y),
-                (x + lean * 0.7 + rng.normal(0, 1), y + 5),
-                (x + lean + rng.normal(0, 1), y + 10),
-            ],
-            np.float32,
-        )
-        tint = light(tone, 0.28) if rng.random() < 0.4 else shadow(tone, 0.7)
-        brush.fill(taper(resample(strand, 5), 1.3), tint, 0.38)
-    side = who.scene.light
-    brush.glow(CENTRE + side * 34, 168, 22, 26, light(tone, 0.5), 0.28)
-    brush.glow(CENTRE - side * 48, 172, 26, 40, shadow(tone, 1.0), 0.5)

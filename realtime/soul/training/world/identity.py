@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from soul.training.world.color import Rgb, light, mix, rgb, shadow
+from soul.training.world.color import Rgb, light, luma, mix, rgb, shadow
 
 CENTRE = 128.0
 
@@ -58,6 +58,7 @@ HAIR_STYLES = (
     "hijab",
     "beanie",
 )
+COVERS_EARS = ("hijab", "bob", "fringe_bob", "long", "long_fringe", "wavy")
 CLOTHES = ("tee", "v_neck", "shirt", "turtleneck", "hoodie", "blazer", "scoop")
 BEARDS = ("none", "stubble", "full", "goatee", "moustache")
 GLASSES = ("none", "round", "square", "thin")
@@ -278,15 +279,17 @@ def _brows(rng: np.random.Generator, feminine: float, hair: Rgb, age: float) -> 
 def _mouth(rng: np.random.Generator, feminine: float, skin: Rgb) -> Mouth:
     paints = ("b5434e", "c9636a", "a83a4a", "c4705f", "93304a")
     paint = rgb(paints[int(rng.integers(len(paints)))])
-    bare = mix(shadow(skin, 0.35), rgb("c25a5c"), 0.38)
+    # lips must read on every skin
+    share = 0.22 + 0.18 * feminine + 0.22 * (1.0 - luma(skin)) ** 2
+    bare = mix(shadow(skin, 0.35), rgb("c25a5c"), share)
     made_up = _between(rng, 0.25, 0.85) * feminine
-    full = _between(rng, 0.85, 1.25) * (0.85 + 0.25 * feminine)
+    full = _between(rng, 0.82, 1.12) * (0.88 + 0.2 * feminine)
     return Mouth(
         half=_between(rng, 27.5, 31.5),
         upper=6.6 * full,
         lower=9.0 * full,
         bow=_between(rng, 1.2, 2.8),
-        curve=_between(rng, 2.2, 4.6),
+        curve=_between(rng, 2.8, 5.4),
         color=mix(bare, paint, made_up if rng.random() < 0.6 else 0.1),
     )
 
@@ -334,7 +337,7 @@ def _hair(rng: np.random.Generator, feminine: float, age: float, tone: int) -> H
         0.0,
         0.55,
     )
-    share = 1.0 / (1.0 + np.exp(-12.0 * (feminine - 0.5)))
+    share = 1.0 / (1.0 + np.exp(-24.0 * (feminine - 0.5)))
     weights = tuple(float(w * share + m * (1.0 - share)) for w, m in zip(woman, man, strict=True))
     style = _choose(rng, HAIR_STYLES, weights)
     if age > 52 and style in ("crop", "buzz", "quiff") and rng.random() < 0.45:
@@ -360,13 +363,13 @@ def _hair_color(rng: np.random.Generator, age: float, tone: int) -> Rgb:
 
 
 def _beard(rng: np.random.Generator, feminine: float) -> str:
-    if feminine > 0.42:
+    if feminine > 0.36:
         return "none"
     return _choose(rng, BEARDS, (0.42, 0.2, 0.2, 0.1, 0.08))
 
 
 def _earrings(rng: np.random.Generator, feminine: float, style: str) -> str:
-    if style == "hijab" or rng.random() > 0.12 + 0.5 * feminine:
+    if style in COVERS_EARS or rng.random() > 0.12 + 0.5 * feminine:
         return "none"
     return _choose(rng, ("stud", "hoop", "drop"), (0.4, 0.35, 0.25))
 

@@ -15,7 +15,8 @@ from soul.training.world.identity import CENTRE, Identity
 from soul.training.world.pen import Brush, Curve, curve, linear, radial, taper
 from soul.training.world.rig import Points, Rig, Row, value
 
-GAP = 21.0  # units between the lips' inner edges at mouth_open 1, before the skin's own stretch
+LEFT, RIGHT = 1.0, -1.0  # the person's own sides, as signs of x
+GAP = 18.0  # units between the lips' inner edges at mouth_open 1, before the skin's own stretch
 SCLERA = rgb("f7f0ea")
 LASH = rgb("1c1214")
 Floats: TypeAlias = NDArray[np.floating[Any]]
@@ -38,22 +39,26 @@ def lips_of(who: Identity, row: Row) -> Lips:
     opened, press = value(row, "mouth_open"), value(row, "lips_press")
     x = CENTRE + mouth.half * _T
     a: Points = np.abs(_T)
-    seam = who.face.mouth_y + mouth.curve * (0.5 - a**1.8) + 0.8 * np.exp(-((_T / 0.24) ** 2))
-    gap = GAP * opened * np.clip(1.0 - a**2.3, 0.0, 1.0) ** 0.75
+    rounded = max(-value(row, "mouth_wide"), 0.0)
+    bend = (1.0 - 0.7 * rounded) * mouth.curve * (0.5 - a**1.8)
+    dip = 0.8 * (1.0 - max(value(row, "smile"), rounded, 0.0)) * np.exp(-((_T / 0.24) ** 2))
+    # the corners of an open mouth hang at half its height
+    seam = who.face.mouth_y + bend + dip + 0.24 * GAP * opened * a**2.5
+    gap = GAP * opened * np.clip(1.0 - a**2.3, 0.0, 1.0) ** (0.75 - 0.2 * rounded)
+    stretch = min(max(1.6 * opened, 0.8 * rounded), 1.0)
     thin = 1.0 - 0.5 * press - 0.12 * opened
     cupid = mouth.bow * np.exp(-((_T / 0.14) ** 2))
-    up = _lip((1.0 - a) * (1.0 + 0.5 * a) * 1.15, 1.0 - a**2.2, opened) * mouth.upper * thin
-    low = _lip((1.0 - a**2.1) ** 0.95, (1.0 - a**4.0), opened) * mouth.lower * thin
+    up = _lip((1.0 - a) * (1.0 + 0.5 * a) * 1.15, 1.0 - a**2.2, stretch) * mouth.upper * thin
+    low = _lip((1.0 - a**2.1) ** 0.95, 1.0 - a**4.0, stretch) * mouth.lower * thin
     upper = seam - 0.2 * gap + 0.6 * press
     lower = seam + 0.8 * gap - 0.6 * press
     edges = (upper - up + cupid, upper, lower, lower + low)
     return Lips(*(np.stack((x, edge), 1).astype(np.float32) for edge in edges))
 
 
-def _lip(closed: Floats, stretched: Floats, opened: float) -> Floats:
-    """A lip's profile: an open mouth stretches the lips to an even rim."""
-    share = np.float32(min(1.6 * opened, 1.0))
-    return closed + (stretched - closed) * share
+def _lip(closed: Floats, stretched: Floats, share: float) -> Floats:
+    """A lip's profile: an open or rounded mouth has an even rim."""
+    return closed + (stretched - closed) * np.float32(share)
 
 
 class Live:
@@ -68,24 +73,37 @@ class Live:
         self._lip_light = light(lip, 0.5)
         self._seam = shadow(shadow(lip, 0.9), 0.55)
         self._side = side
+        self._gloss = 0.35 + 0.4 * who.feminine
 
     def draw(self, brush: Brush, row: Row) -> None:
         """Everything that opens and closes, under `row`."""
-        self._draw_mouth(brush, row)
-        for s, eye, brow in ((1.0, "eye_left", "brow_left"), (-1.0, "eye_right", "brow_right")):
-            self._draw_eye(brush, row, s, value(row, eye))
-            self._draw_brow(brush, row, s, value(row, brow))
+        lips = lips_of(self._who, row)
+        opened = (self._opened(row, "eye_left"), self._opened(row, "eye_right"))
+        moved = iter(
+            self._mapped(
+                row,
+                [
+                    *(lips.top, lips.upper, lips.lower, lips.bottom),
+                    *self._eye_curves(row, LEFT, opened[0]),
+                    self._brow_curve(LEFT, value(row, "brow_left")),
+                    *self._eye_curves(row, RIGHT, opened[1]),
+                    self._brow_curve(RIGHT, value(row, "brow_right")),
+                ],
+            )
+        )
+        self._draw_mouth(brush, row, Lips(next(moved), next(moved), next(moved), next(moved)))
+        for s, share in zip((LEFT, RIGHT), opened, strict=True):
+            self._draw_eye(brush, s, share, (next(moved), next(moved), next(moved), next(moved)))
+            self._draw_brow(brush, next(moved))
 
     def _mapped(self, row: Row, curves: list[Curve]) -> list[Points]:
         """Map many curves at once: one call of the rig instead of many."""
-        ends = np.cumsum([len(c) for c in curves])[:-1]
-        return list(np.split(self._rig.map(np.concatenate(curves), row), ends))
+        ends = np.cumsum([len(c) for c in curves]).tolist()
+        points = self._rig.map(np.concatenate(curves), row)
+        return [points[b - len(c) : b] for c, b in zip(curves, ends, strict=True)]
 
-    def _draw_mouth(self, brush: Brush, row: Row) -> None:
-        lips = lips_of(self._who, row)
-        top, upper, lower, bottom = self._mapped(
-            row, [lips.top, lips.upper, lips.lower, lips.bottom]
-        )
+    def _draw_mouth(self, brush: Brush, row: Row, lips: Lips) -> None:
+        top, upper, lower, bottom = lips.top, lips.upper, lips.lower, lips.bottom
         opened = value(row, "mouth_open")
         if opened > 0.01:
             self._draw_inner_mouth(brush, row, upper, lower)
@@ -118,7 +136,9 @@ class Live:
             ),
             0.6,
         )
-        brush.glow(x + 7 * self._side, y2 + (y3 - y2) * 0.42, 12.0, 2.9, self._lip_light, 0.75)
+        brush.glow(
+            x + 7 * self._side, y2 + (y3 - y2) * 0.42, 12.0, 2.9, self._lip_light, self._gloss
+        )
         brush.glow(x + 6 * self._side, y0 + 1.2, 8.0, 1.6, self._lip_light, 0.35)
         seam = 0.9 - 0.55 * min(opened * 4.0, 1.0)
         if opened > 0.01:
@@ -156,7 +176,7 @@ class Live:
     def _draw_teeth(self, brush: Brush, upper: Points, x: float, half: float, teeth: float) -> None:
         if teeth <= 0.02:
             return
-        count = 5
+        count = 4
         top = upper[count:-count]
         # the biting edge is an arc of its own: it does not follow the cupid's bow
         bend = np.linspace(-1.0, 1.0, len(top), dtype=np.float32) ** 2
@@ -165,7 +185,7 @@ class Live:
         sag = (
             float(top[mid, 1])
             + 8.0 * teeth
-            + bend * (0.6 * (ends - float(top[mid, 1])) - 2.5 * teeth)
+            + bend * (0.6 * (ends - float(top[mid, 1])) - 3.5 * teeth)
         )
         edge = np.stack((top[:, 0], sag), 1).astype(np.float32)
         shape = np.concatenate((top - np.float32(1.0), edge[::-1]))
@@ -194,11 +214,13 @@ class Live:
         up_curve, low_curve, crease_curve = pairs
         return up_curve, low_curve, crease_curve
 
-    def _draw_eye(self, brush: Brush, row: Row, s: float, opened: float) -> None:
-        eyes, face, skin = self._who.eyes, self._who.face, self._who.skin
-        # the upper lid follows the gaze a little
-        opened = min(max(opened, 0.0), 1.1) * (1.0 + 0.12 * min(value(row, "gaze_y"), 0.0))
-        up, low, crease = self._lids(s, opened)
+    def _opened(self, row: Row, eye: str) -> float:
+        """How far a lid is open; it follows the gaze down a little."""
+        return min(max(value(row, eye), 0.0), 1.1) * (1.0 + 0.12 * min(value(row, "gaze_y"), 0.0))
+
+    def _eye_curves(self, row: Row, s: float, opened: float) -> tuple[Curve, Curve, Curve, Curve]:
+        """Lids, crease and the iris's centre in neutral coordinates."""
+        face = self._who.face
         centre = np.asarray(
             [
                 (
@@ -208,7 +230,13 @@ class Live:
             ],
             np.float32,
         )
-        up, low, crease, centre = self._mapped(row, [up, low, crease, centre])
+        return (*self._lids(s, opened), centre)
+
+    def _draw_eye(
+        self, brush: Brush, s: float, opened: float, moved: tuple[Points, Points, Points, Points]
+    ) -> None:
+        eyes, skin = self._who.eyes, self._who.skin
+        up, low, crease, centre = moved
         if opened > 0.02:
             self._draw_eyeball(brush, up, low, float(centre[0, 0]), float(centre[0, 1]))
         brush.fill(
@@ -272,7 +300,8 @@ class Live:
             inner = up[0]
             brush.oval(float(inner[0]), float(inner[1]) + 0.8, 3.0, 2.0, rgb("d88a80"), 0.75, 0.6)
 
-    def _draw_brow(self, brush: Brush, row: Row, s: float, raised: float) -> None:
+    def _brow_curve(self, s: float, raised: float) -> Curve:
+        """The spine of one brow in neutral coordinates, inner to outer."""
         brows, face = self._who.brows, self._who.face
         y = face.eye_y - brows.rise
         lift = -5.0 * raised if raised > 0 else -3.6 * raised
@@ -285,8 +314,10 @@ class Live:
             (51.0, y + 3.6 + brows.slope + lift),
         ]
         scale = face.eye_x / 30.0
-        spine = curve([(CENTRE + s * px * scale, py) for px, py in raw], steps=5)
-        (mapped,) = self._mapped(row, [spine])
+        return curve([(CENTRE + s * px * scale, py) for px, py in raw], steps=5)
+
+    def _draw_brow(self, brush: Brush, mapped: Points) -> None:
+        brows = self._who.brows
         t = np.linspace(0.0, 1.0, len(mapped), dtype=np.float32)
         half = 0.5 * brows.thick * np.clip(0.75 + 0.8 * t - 1.5 * t**2.2, 0.06, 1.0)
         half *= np.clip(0.35 + 6.0 * t, 0.0, 1.0)

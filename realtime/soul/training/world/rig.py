@@ -38,8 +38,8 @@ def _bump(x: Points, y: Points, cx: float, cy: float, rx: float, ry: float) -> P
 
 
 def _ease(t: NDArray[np.floating[Any]]) -> Points:
-    t = np.clip(np.asarray(t, np.float32), 0.0, 1.0)
-    return t * t * (3.0 - 2.0 * t)
+    clipped: Points = np.clip(np.asarray(t, np.float32), 0.0, 1.0)
+    return clipped * clipped * (3.0 - 2.0 * clipped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Rig:
             jaw=below * above_neck * np.exp(-(((x - CENTRE) * (1 / 66.0)) ** 2)),
             shoulders=_ease((y - 190.0) * (1 / 46.0)),
             wide=mouth * spread,
-            corner=mouth * np.exp(-(((np.abs(u) - 1.0) * 1.6) ** 2)),
+            corner=mouth * u * u * np.exp(1.0 - u * u),
             lip_up=_bump(x, y, CENTRE, self._mouth_y - 11.0, 26.0, 10.0),
             lip_down=_bump(x, y, CENTRE, self._mouth_y + 13.0, 30.0, 14.0),
         )
@@ -99,7 +99,7 @@ class Rig:
         y = points[:, 1] - pitch * (w.depth * PITCH + w.nose * (0.5 * NOSE))
         wide = value(row, "mouth_wide")
         x = x + w.wide * (6.0 * wide if wide > 0.0 else 10.0 * wide)
-        y = y - w.corner * (6.5 * value(row, "smile"))
+        y = y - w.corner * (5.5 * value(row, "smile"))
         y = y + w.jaw * (JAW * value(row, "jaw") + CHIN_WITH_OPEN * opened)
         y = y + opened * (4.0 * w.lip_down - 2.5 * w.lip_up)
         y = y - w.shoulders * (BREATH * value(row, "breath"))

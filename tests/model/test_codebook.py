@@ -1,0 +1,61 @@
+"""The pullback over whole latents: cells apart, strays counted."""
+
+import math
+
+import pytest
+import torch
+
+from soul.kernels import reference
+from soul.model.codebook import Codebook
+
+
+def codebook(threshold: float) -> Codebook:
+    torch.manual_seed(0)
+    book = Codebook(12, 48)
+    book.centroids.copy_(torch.randn(12, 48))
+    book.threshold.fill_(threshold)
+    return book
+
+
+def test_a_new_codebook_leaves_everything_as_it_is() -> None:
+    latents = torch.randn(2, 48, 4, 4) * 100
+    pulled, strays = Codebook(12, 48)(latents)
+    assert torch.equal(pulled, latents)
+    assert strays.tolist() == [0, 0]
+
+
+def test_each_cell_is_pulled_by_the_papers_formula() -> None:
+    book, latents = codebook(8.5), torch.randn(2, 48, 3, 5)
+    pulled, strays = book(latents)
+    assert pulled.shape == latents.shape
+    far = torch.zeros(2)
+    for b in range(2):
+        for y in range(3):
+            for x in range(5):
+                f = latents[b, :, y, x]
+                wanted, distance = reference.pullback(f[None], book.centroids, book.threshold)
+                torch.testing.assert_close(pulled[b, :, y, x], wanted[0], atol=1e-5, rtol=1e-5)
+                far[b] += float(distance > book.threshold) / 15
+    assert 0 < far.sum() < 2
+    torch.testing.assert_close(strays, far)
+
+
+def test_strays_are_each_streams_own() -> None:
+    book = codebook(1.0)
+    near = book.centroids[3].view(1, 48, 1, 1).expand(1, 48, 4, 4)
+    _, strays = book(torch.cat((near, near + 50)))
+    assert strays.tolist() == [0, 1]
+
+
+def test_pulling_twice_changes_nothing_more() -> None:
+    book = codebook(3.0)
+    once, _ = book(torch.randn(1, 48, 4, 4) * 3)
+    twice, _ = book(once)
+    torch.testing.assert_close(twice, once, atol=1e-5, rtol=1e-5)
+
+
+def test_the_threshold_is_kept_beside_the_centroids() -> None:
+    assert set(codebook(2.0).state_dict()) == {"centroids", "threshold"}
+    assert math.isinf(float(Codebook(2, 3).threshold))
+    with pytest.raises(RuntimeError, match="threshold"):
+        Codebook(12, 48).load_state_dict({"centroids": torch.zeros(12, 48)})

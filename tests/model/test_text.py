@@ -1,0 +1,51 @@
+"""Words become the same numbers on every machine, and never too many."""
+
+import zlib
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from soul.model.config import TextConfig
+from soul.model.text import TextEncoder, tokenize
+
+CONFIG = TextConfig(vocabulary=64, length=8, dim=16)
+
+
+@given(st.text(max_size=200))
+def test_any_prompt_becomes_a_row_of_numbers_of_the_vocabulary(prompt: str) -> None:
+    numbers = tokenize(prompt, CONFIG)
+    assert numbers.shape == (8,)
+    assert numbers.dtype == torch.int64
+    assert ((numbers >= 0) & (numbers < 64)).all()
+    present = (numbers > 0).tolist()
+    assert present == sorted(present, reverse=True)  # words first, then filling
+    assert torch.equal(numbers, tokenize(prompt, CONFIG))
+
+
+def test_a_words_number_is_its_crc() -> None:
+    wanted = [1 + zlib.crc32(w) % 63 for w in (b"a", b"woman", b"smiles")]
+    assert tokenize("A woman, smiles!", CONFIG).tolist() == wanted + [0] * 5
+    assert tokenize("smile", CONFIG)[0] == 1 + 0x448D86BC % 63
+
+
+def test_words_beyond_the_length_are_dropped() -> None:
+    assert torch.equal(tokenize("one " * 8, CONFIG), tokenize("one " * 500, CONFIG))
+
+
+@pytest.mark.parametrize("empty", ["", "   ", "…!?", "_"])
+def test_no_word_is_the_unconditional_prompt(empty: str) -> None:
+    assert not tokenize(empty, CONFIG).any()
+
+
+def test_words_are_told_apart_and_prompts_of_a_batch_do_not_mix() -> None:
+    torch.manual_seed(0)
+    encoder = TextEncoder(CONFIG)
+    numbers = torch.stack([tokenize(p, CONFIG) for p in ("a calm man", "a glad man", "")])
+    together = encoder(numbers)
+    assert together.shape == (3, 8, 16)
+    assert together.isfinite().all()
+    assert not torch.allclose(together[0], together[1])
+    for i in range(3):
+        torch.testing.assert_close(encoder(numbers[i : i + 1])[0], together[i])
