@@ -48,7 +48,7 @@ $(VENV)/.made:
 $(VENV)/.torch: $(VENV)/.made
 	@echo "Installing $(TORCH) (once, a minute or a few)"
 	@if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null 2>&1; then \
-	  $(PIP) install -qq --no-deps --retries 1 --timeout 20 --extra-index-url $(CPU_INDEX) "$(TORCH)" \
+	  $(PIP) install -qq --no-deps --retries 1 --timeout 20 --extra-index-url $(CPU_INDEX) "$(TORCH)" 2>/dev/null \
 	    || echo "The index of processor builds did not answer; taking the usual build"; \
 	fi
 	@$(PIP) install -qq "$(TORCH)"

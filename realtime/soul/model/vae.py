@@ -20,6 +20,22 @@ FLOW_RANGE = 32.0  # largest displacement a decoder can ask for, in pixels
 SUBPIXELS = 4  # the decoders paint at a quarter of the size, 4 x 4 pixels a cell
 
 
+PLACES = 14  # channels of `places`
+
+
+def places(rows: int, columns: int) -> Tensor:
+    """Where each latent cell lies in the picture: [1, 14, rows, columns].
+
+    x and y in [-1, 1] with sines and cosines of three octaves. Portraits have a common framing;
+    who knows where a cell lies needs not search for what should be there.
+    """
+    y = (torch.arange(rows) + 0.5) * 2 / rows - 1
+    x = (torch.arange(columns) + 0.5) * 2 / columns - 1
+    at = torch.stack(torch.meshgrid(y, x, indexing="ij"))
+    waves = [wave(torch.pi * 2**k * at) for k in range(3) for wave in (torch.sin, torch.cos)]
+    return torch.cat((at, *waves)).unsqueeze(0)
+
+
 class Residual(nn.Module):
     """Two 3 x 3 convolutions around a shortcut; [B, C, H, W] → the same."""
 
@@ -69,28 +85,38 @@ class Encoder(nn.Module):
         self.stem = nn.Sequential(nn.Conv2d(3 * SUBPIXELS**2, w, 3, padding=1), Residual(w))
         self.middle = nn.Sequential(Down(w, 2 * w), Residual(2 * w))
         self.quarter = Down(2 * w, 2 * w)
-        self.merge = nn.Conv2d(2 * w * config.temporal, 4 * w, 1)
+        self.merge = nn.Conv2d(2 * w * config.temporal + PLACES, 4 * w, 1)
         self.trunk = nn.Sequential(Residual(4 * w), Residual(4 * w))
         self.out = nn.Conv2d(4 * w, config.channels, 1)
         self.temporal = config.temporal
         self.register_buffer("mean", torch.zeros(config.channels))
         self.register_buffer("deviation", torch.ones(config.channels))
 
-    def raw(self, frames: Tensor) -> Tensor:
-        """Latents before the channel means and deviations are taken out."""
+    def raw(self, frames: Tensor, place: Tensor | None = None) -> Tensor:
+        """Latents before the channel means and deviations are taken out.
+
+        `place` [B, 14, H/16, W/16] says where the cells lie if `frames` are crops.
+        """
         batch, time = frames.shape[:2]
         x = F.pixel_unshuffle(frames.flatten(0, 1), SUBPIXELS)
         x = self.quarter(self.middle(self.stem(x)))
         x = x.reshape(batch, time * x.shape[1], *x.shape[2:])
+        x = torch.cat((x, placed(place, x)), 1)
         return cast(Tensor, self.out(self.trunk(self.merge(x))))
 
-    def forward(self, frames: Tensor) -> Tensor:
-        z = self.raw(frames)
+    def forward(self, frames: Tensor, place: Tensor | None = None) -> Tensor:
+        z = self.raw(frames, place)
         return (z - self.mean.view(1, -1, 1, 1)) / self.deviation.view(1, -1, 1, 1)
 
     def still(self, portrait: Tensor) -> Tensor:
         """The pivotal latent of one picture [B, 3, H, W]: four equal frames."""
         return cast(Tensor, self(portrait.unsqueeze(1).expand(-1, self.temporal, -1, -1, -1)))
+
+
+def placed(place: Tensor | None, like: Tensor) -> Tensor:
+    """`place`, or that of a whole picture, for the batch, size, type and device of `like`."""
+    found = places(*like.shape[-2:]) if place is None else place
+    return found.to(like).expand(len(like), -1, -1, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +125,7 @@ class Reference:
 
     picture: Tensor  # [B, 3, H, W]
     fine: Tensor  # [B, C, H/4, W/4]
-    coarse: Tensor  # [B, C', H/16, W/16], the pivotal latent's and the portrait's together
+    coarse: Tensor  # [B, C', H/16, W/16]: places, the portrait's features, the pivotal latent
 
     @staticmethod
     def cat(items: "list[Reference]") -> "Reference":
@@ -156,7 +182,7 @@ class Decoder(nn.Module):
         self.coarse = nn.Sequential(
             Down(width, 2 * width), Down(2 * width, trunk // 2), Residual(trunk // 2)
         )
-        self.entry = nn.Conv2d(2 * c + trunk // 2, trunk, 1)
+        self.entry = nn.Conv2d(2 * c + trunk // 2 + PLACES, trunk, 1)
         self.memory = nn.Conv2d(trunk, trunk, 1)
         self.trunk = nn.Sequential(*(Residual(trunk) for _ in range(blocks)))
         self.up1 = Up(trunk, 2 * width * config.temporal)
@@ -168,10 +194,11 @@ class Decoder(nn.Module):
         self.head = nn.Conv2d(width, 4 * SUBPIXELS**2, 3, padding=1)
         nn.init.normal_(self.flow.weight, std=1e-3)
 
-    def refer(self, portrait: Tensor, pivotal: Tensor) -> Reference:
+    def refer(self, portrait: Tensor, pivotal: Tensor, place: Tensor | None = None) -> Reference:
         """Features of the portrait [B, 3, H, W] and of its latent, made once a session."""
         fine = self.fine(F.pixel_unshuffle(portrait, SUBPIXELS))
-        return Reference(portrait, fine, torch.cat((self.coarse(fine), pivotal), 1))
+        coarse = torch.cat((placed(place, pivotal), self.coarse(fine), pivotal), 1)
+        return Reference(portrait, fine, coarse)
 
     def first_state(self, reference: Reference) -> Tensor:
         """The state before the first latent: as if the portrait itself had just been shown."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soul.model.config import VaeConfig
-from soul.model.vae import Decoder, Encoder, full_decoder, light_decoder, to_bytes
+from soul.model.vae import Decoder, Encoder, full_decoder, light_decoder, places, to_bytes
 from soul.timebase import FRAMES_PER_LATENT
 from soul.training.checkpoint import Checkpoint
 from soul.training.dataset import FLOW_STRIDE, Bank
@@ -49,6 +49,7 @@ class Example:
     weight: Tensor  # [B·8, 1, s, s]
     motion: Tensor  # [B, 2, 4·17, 1, 1], the world's own channels of each latent's four frames
     cells: Tensor  # [B, 2, 4·17, s/16, s/16], 1 where a latent cell lies on what a channel moves
+    place: Tensor  # [B, 14, s/16, s/16], where the crop's cells lie in the picture
 
 
 def corner(rng: np.random.Generator, box: np.ndarray, crop: int, size: int) -> tuple[int, int]:
@@ -62,7 +63,8 @@ def draw_example(bank: Bank, rng: np.random.Generator, batch: int, crop: int) ->
     """Random pairs of latents, cropped around the mouth, an eye, or anywhere."""
     size, count = bank.config.size, PAIR * FRAMES_PER_LATENT
     crop = min(crop, size)
-    portraits, frames, flows, boxes, motions = [], [], [], [], []
+    portraits, frames, flows, boxes, motions, where = [], [], [], [], [], []
+    whole = places(size // 16, size // 16)[0]
     for _ in range(batch):
         clip = int(rng.integers(bank.config.clips))
         start = FRAMES_PER_LATENT * int(rng.integers(bank.config.latents - PAIR + 1))
@@ -76,6 +78,7 @@ def draw_example(bank: Bank, rng: np.random.Generator, batch: int, crop: int) ->
         flows.append(bank.flow[clip, span, y // f : y // f + c, x // f : x // f + c])
         boxes.append(bank.boxes[clip, span] - np.array([x, y, x, y], np.float32))
         motions.append(bank.motion[clip, span])
+        where.append(whole[:, y // 16 : (y + crop) // 16, x // 16 : (x + crop) // 16])
     motion = torch.from_numpy(np.stack(motions)).view(batch, PAIR, -1, 1, 1)
     return Example(
         scaled(np.stack(portraits)),
@@ -84,6 +87,7 @@ def draw_example(bank: Bank, rng: np.random.Generator, batch: int, crop: int) ->
         region_weight(torch.from_numpy(np.stack(boxes)).flatten(0, 1), GAINS, crop, crop),
         motion,
         channel_cells(torch.from_numpy(np.stack(boxes)), crop // 16),
+        torch.stack(where),
     )
 
 
@@ -120,12 +124,12 @@ class Painter(nn.Module):
             nn.Conv2d(2 * channels, FRAMES_PER_LATENT * len(CHANNELS), 1),
         )
 
-    def latents(self, frames: Tensor) -> Tensor:
+    def latents(self, frames: Tensor, place: Tensor) -> Tensor:
         """Latents of [B, 4, 3, H, W]; while the encoder learns, its means follow the batch."""
         if not self.learn_encoder:
             with torch.no_grad():
-                return self.encoder(frames)  # type: ignore[no-any-return]
-        raw = self.encoder.raw(frames).float()
+                return self.encoder(frames, place)  # type: ignore[no-any-return]
+        raw = self.encoder.raw(frames, place).float()
         with torch.no_grad():
             # The first batches count fully: a scale that creeps in would be a moving target.
             share = max(0.01, 1 / float(self.batches.add_(1)))
@@ -140,11 +144,12 @@ class Painter(nn.Module):
         batch = len(example.portraits)
         groups = example.frames.unflatten(1, (PAIR, FRAMES_PER_LATENT))
         stills = example.portraits[:, None, None].expand(-1, 1, FRAMES_PER_LATENT, -1, -1, -1)
-        z = self.latents(torch.cat((stills, groups), 1).flatten(0, 1))
+        where = example.place.repeat_interleave(PAIR + 1, 0)
+        z = self.latents(torch.cat((stills, groups), 1).flatten(0, 1), where)
         z = z.unflatten(0, (batch, PAIR + 1))
         amount = noise * torch.rand(batch, 1, 1, 1, 1)
         noisy = z[:, 1:] + amount * torch.randn_like(z[:, 1:])
-        reference = self.decoder.refer(example.portraits, z[:, 0])
+        reference = self.decoder.refer(example.portraits, z[:, 0], example.place)
         state = self.decoder.first_state(reference)
         painted = []
         for i in range(PAIR):

@@ -266,7 +266,6 @@ class _Espeak:
         status = self._library.espeak_Synth(text, len(text), 0, 0, 0, _UTF8, None, None)
         if status:
             raise SpeechError(f"eSpeak refused {sentence!r} with status {status}, expected 0")
-        self._library.espeak_Synchronize()
 
     def _collect(
         self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, events: "_Events"

@@ -45,12 +45,12 @@ export class Panel {
 
   /** One `stats` message of the session: the fields of `soul.session.stats.SessionStats`. */
   server(stats) {
-    if (stats.delay_p50_ms === 0) return; // nothing was shown yet
-    this.latency = stats.delay_p50_ms;
-    this.#set('figure-latency', `${ms(stats.delay_p50_ms)}`);
-    this.#set('figure-p95', `${ms(stats.delay_p95_ms)}`);
     this.#set('figure-queue', `${stats.queued_pictures} · ${stats.waiting_chunks}`);
     this.#set('figure-drops', `${stats.frames_repeated} · ${stats.frames_skipped + stats.pictures_dropped}`);
+    if (stats.delay_p50_ms === 0) return; // no picture of the model was shown yet
+    this.latency = stats.delay_p50_ms;
+    this.#set('figure-latency', ms(stats.delay_p50_ms));
+    this.#set('figure-p95', ms(stats.delay_p95_ms));
     this.#stages(stages(stats));
     this.#summary();
   }
