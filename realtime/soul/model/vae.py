@@ -95,12 +95,13 @@ class Encoder(nn.Module):
     def raw(self, frames: Tensor, place: Tensor | None = None) -> Tensor:
         """Latents before the channel means and deviations are taken out.
 
-        `place` [B, 14, H/16, W/16] says where the cells lie if `frames` are crops.
+        One frame stands for four equal ones. `place` [B, 14, H/16, W/16] says where the cells lie
+        if `frames` are crops.
         """
         batch, time = frames.shape[:2]
         x = F.pixel_unshuffle(frames.flatten(0, 1), SUBPIXELS)
         x = self.quarter(self.middle(self.stem(x)))
-        x = x.reshape(batch, time * x.shape[1], *x.shape[2:])
+        x = x.reshape(batch, time, *x.shape[1:]).expand(-1, self.temporal, -1, -1, -1).flatten(1, 2)
         x = torch.cat((x, placed(place, x)), 1)
         return cast(Tensor, self.out(self.trunk(self.merge(x))))
 
@@ -110,7 +111,7 @@ class Encoder(nn.Module):
 
     def still(self, portrait: Tensor) -> Tensor:
         """The pivotal latent of one picture [B, 3, H, W]: four equal frames."""
-        return cast(Tensor, self(portrait.unsqueeze(1).expand(-1, self.temporal, -1, -1, -1)))
+        return cast(Tensor, self(portrait.unsqueeze(1)))
 
 
 def placed(place: Tensor | None, like: Tensor) -> Tensor:

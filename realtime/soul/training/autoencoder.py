@@ -13,7 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soul.model.config import VaeConfig
-from soul.model.vae import Decoder, Encoder, full_decoder, light_decoder, places, to_bytes
+from soul.model.vae import (
+    Decoder,
+    Encoder,
+    Painted,
+    full_decoder,
+    light_decoder,
+    places,
+    to_bytes,
+)
 from soul.timebase import FRAMES_PER_LATENT
 from soul.training.checkpoint import Checkpoint
 from soul.training.dataset import FLOW_STRIDE, Bank
@@ -21,7 +29,7 @@ from soul.training.losses import edge_l1, region_weight, shrink, weighted_l1
 from soul.training.motion import CHANNELS
 from soul.training.progress import Length, Progress, learning_rate, sheet
 
-PAIR = 2  # latents of one example: the first is seen after the portrait, the second after the first
+PAIR = 2  # latents of one example: the second is painted, the first is the decoder's memory
 GAINS = torch.tensor([5.0, 4.0, 4.0])  # mouth, eyes
 ON_MOUTH = ("mouth_open", "mouth_wide", "lips_press", "jaw", "teeth", "tongue", "smile")
 ON_EYES = ("eye_left", "eye_right", "gaze_x", "gaze_y", "brow_left", "brow_right")
@@ -32,8 +40,10 @@ class PaintConfig:
     """How a decoder is trained."""
 
     length: Length = Length(6000)
-    batch: int = 6
-    crop: int = 128  # pixels; no more than the picture has
+    batch: int = 10
+    crop: int = 96  # pixels; no more than the picture has
+    tell_first: float = 0.0  # share of the stage in which the encoder alone learns to be told from
+    tell_batch: int = 28
     peak: float = 6e-4
     noise: float = 0.25  # largest deviation of the noise added to latents
     save_every: int = 250
@@ -44,11 +54,12 @@ class Example:
     """A batch of crops, pictures in [-1, 1]."""
 
     portraits: Tensor  # [B, 3, s, s]
-    frames: Tensor  # [B, 8, 3, s, s]
-    flow: Tensor  # [B·8, 2, s/8, s/8] in pixels
-    weight: Tensor  # [B·8, 1, s, s]
-    motion: Tensor  # [B, 2, 4·17, 1, 1], the world's own channels of each latent's four frames
-    cells: Tensor  # [B, 2, 4·17, s/16, s/16], 1 where a latent cell lies on what a channel moves
+    before: Tensor  # [B, 4, 3, s, s]
+    frames: Tensor  # [B, 4, 3, s, s], the four that follow
+    flow: Tensor  # [B·4, 2, s/8, s/8] in pixels, of `frames` like all that follows
+    weight: Tensor  # [B·4, 1, s, s]
+    motion: Tensor  # [B, 4·17, 1, 1], the world's own channels
+    cells: Tensor  # [B, 4·17, s/16, s/16], 1 where a latent cell lies on what a channel moves
     place: Tensor  # [B, 14, s/16, s/16], where the crop's cells lie in the picture
 
 
@@ -74,31 +85,33 @@ def draw_example(bank: Bank, rng: np.random.Generator, batch: int, crop: int) ->
         span = slice(start, start + count)
         portraits.append(bank.portraits[clip, y : y + crop, x : x + crop])
         frames.append(bank.frames[clip, span, y : y + crop, x : x + crop])
+        now = slice(start + FRAMES_PER_LATENT, start + count)
         f, c = FLOW_STRIDE, crop // FLOW_STRIDE
-        flows.append(bank.flow[clip, span, y // f : y // f + c, x // f : x // f + c])
-        boxes.append(bank.boxes[clip, span] - np.array([x, y, x, y], np.float32))
-        motions.append(bank.motion[clip, span])
+        flows.append(bank.flow[clip, now, y // f : y // f + c, x // f : x // f + c])
+        boxes.append(bank.boxes[clip, now] - np.array([x, y, x, y], np.float32))
+        motions.append(bank.motion[clip, now])
         where.append(whole[:, y // 16 : (y + crop) // 16, x // 16 : (x + crop) // 16])
-    motion = torch.from_numpy(np.stack(motions)).view(batch, PAIR, -1, 1, 1)
+    seen = scaled(np.stack(frames))
     return Example(
         scaled(np.stack(portraits)),
-        scaled(np.stack(frames)),
+        seen[:, :FRAMES_PER_LATENT],
+        seen[:, FRAMES_PER_LATENT:],
         torch.from_numpy(np.stack(flows)).float().flatten(0, 1).permute(0, 3, 1, 2),
         region_weight(torch.from_numpy(np.stack(boxes)).flatten(0, 1), GAINS, crop, crop),
-        motion,
+        torch.from_numpy(np.stack(motions)).view(batch, -1, 1, 1),
         channel_cells(torch.from_numpy(np.stack(boxes)), crop // 16),
         torch.stack(where),
     )
 
 
 def channel_cells(boxes: Tensor, side: int) -> Tensor:
-    """Boxes [B, 8, 3, 4] in pixels → [B, 2, 4·17, side, side], see `Example.cells`."""
+    """Boxes [B, 4, 3, 4] in pixels → [B, 4·17, side, side], see `Example.cells`."""
     cells = boxes.flatten(0, 1) / 16
     seen = [region_weight(cells[:, i : i + 1], torch.ones(1), side, side) - 1 for i in range(3)]
     mouth, eyes = seen[0], (seen[1] + seen[2]).clamp_max(1)
     on = [mouth if name in ON_MOUTH else eyes if name in ON_EYES else (mouth + eyes).clamp_max(1)
           for name in CHANNELS]  # fmt: skip
-    return torch.cat(on, 1).view(len(boxes), PAIR, -1, side, side)
+    return torch.cat(on, 1).view(len(boxes), -1, side, side)
 
 
 def scaled(pictures: np.ndarray) -> Tensor:
@@ -135,63 +148,55 @@ class Painter(nn.Module):
             share = max(0.01, 1 / float(self.batches.add_(1)))
             self.encoder.mean.lerp_(raw.mean((0, 2, 3)), share)
             self.encoder.deviation.lerp_(raw.std((0, 2, 3)).clamp_min(1e-3), share)
-        return (raw - self.encoder.mean.view(1, -1, 1, 1)) / self.encoder.deviation.view(
-            1, -1, 1, 1
-        )
-
-    def forward(self, example: Example, noise: float) -> dict[str, Tensor]:
-        """Losses by name; `total` is what is minimised."""
-        batch = len(example.portraits)
-        groups = example.frames.unflatten(1, (PAIR, FRAMES_PER_LATENT))
-        stills = example.portraits[:, None, None].expand(-1, 1, FRAMES_PER_LATENT, -1, -1, -1)
-        where = example.place.repeat_interleave(PAIR + 1, 0)
-        z = self.latents(torch.cat((stills, groups), 1).flatten(0, 1), where)
-        z = z.unflatten(0, (batch, PAIR + 1))
-        amount = noise * torch.rand(batch, 1, 1, 1, 1)
-        noisy = z[:, 1:] + amount * torch.randn_like(z[:, 1:])
-        reference = self.decoder.refer(example.portraits, z[:, 0], example.place)
-        state = self.decoder.first_state(reference)
-        painted = []
-        for i in range(PAIR):
-            painted.append(self.decoder(noisy[:, i], reference, state))
-            state = painted[-1].state
-        truth = example.frames.unflatten(1, (PAIR, FRAMES_PER_LATENT)).transpose(0, 1)
-        truth = truth.flatten(0, 2)
-        weight = example.weight.unflatten(0, (batch, PAIR, FRAMES_PER_LATENT)).transpose(0, 1)
-        weight = weight.flatten(0, 2)
-        motion = example.flow.unflatten(0, (batch, PAIR, FRAMES_PER_LATENT)).transpose(0, 1)
-        found = losses(
-            torch.cat([p.pictures for p in painted]),
-            torch.cat([p.paint for p in painted]),
-            torch.cat([p.flow for p in painted]),
-            truth,
-            motion.flatten(0, 2),
-            weight,
-        )
-        if self.learn_encoder:
-            found["told"] = self.told(noisy, z[:, :1], example)
-            found["total"] = found["total"] + 2.0 * found["told"]
-        return found
+        mean, deviation = self.encoder.mean.clone(), self.encoder.deviation.clone()
+        return (raw - mean.view(1, -1, 1, 1)) / deviation.view(1, -1, 1, 1)
 
     def told(self, latents: Tensor, pivotal: Tensor, example: Example) -> Tensor:
         """How badly the world's channels can be told, cell by cell, from a latent and the pivotal.
 
         It teaches the encoder to keep what moves where the DiT and the decoders can read it.
         """
-        pairs = torch.cat((latents, pivotal.expand_as(latents)), 2).flatten(0, 1)
-        told = self.tell(pairs).float().unflatten(0, latents.shape[:2])
+        told = self.tell(torch.cat((latents, pivotal), 1)).float()
         error = F.smooth_l1_loss(told, example.motion.expand_as(told), beta=0.1, reduction="none")
         return (error * example.cells).sum() / example.cells.sum().clamp_min(1)
 
+    def pair(self, example: Example, noise: float) -> tuple[Tensor, Tensor]:
+        """Pivotal latents, and the latents of the frames with noise of a random amount."""
+        pivotal = self.latents(example.portraits.unsqueeze(1), example.place)
+        latents = self.latents(example.frames, example.place)
+        amount = noise * torch.rand(len(latents), 1, 1, 1)
+        return pivotal, latents + amount * torch.randn_like(latents)
 
-def losses(
-    pictures: Tensor, paint: Tensor, flow: Tensor, truth: Tensor, motion: Tensor, weight: Tensor
-) -> dict[str, Tensor]:
+    def listen_first(self, example: Example, noise: float) -> dict[str, Tensor]:
+        """The loss of the encoder alone."""
+        pivotal, latents = self.pair(example, noise)
+        told = self.told(latents, pivotal, example)
+        return {"total": told, "told": told}
+
+    def forward(self, example: Example, noise: float) -> dict[str, Tensor]:
+        """Losses by name; `total` is what is minimised."""
+        pivotal, latents = self.pair(example, noise)
+        reference = self.decoder.refer(example.portraits, pivotal, example.place)
+        state = self.decoder.first_state(reference)
+        if torch.rand(()) < 0.7:
+            with torch.no_grad():
+                before = self.encoder(example.before, example.place)
+            state = self.decoder.enter(before.to(latents.dtype), reference)
+        painted = self.decoder(latents, reference, state)
+        found = losses(painted, example)
+        if self.learn_encoder:
+            found["told"] = self.told(latents, pivotal, example)
+            found["total"] = found["total"] + 2.0 * found["told"]
+        return found
+
+
+def losses(painted: Painted, example: Example) -> dict[str, Tensor]:
     """Picture, edges, what was painted, and flow against the world's own."""
-    picture = weighted_l1(pictures, truth, weight)
-    edge = edge_l1(pictures, truth, weight)
-    under = weighted_l1(paint, truth, weight)
-    steer = ((flow - motion).abs() * shrink(weight, FLOW_STRIDE)).mean()
+    truth, weight = example.frames.flatten(0, 1), example.weight
+    picture = weighted_l1(painted.pictures, truth, weight)
+    edge = edge_l1(painted.pictures, truth, weight)
+    under = weighted_l1(painted.paint, truth, weight)
+    steer = ((painted.flow - example.flow).abs() * shrink(weight, FLOW_STRIDE)).mean()
     total = picture + edge + 0.15 * under + 0.06 * steer
     return {"total": total, "picture": picture, "edge": edge, "paint": under, "flow": steer}
 
@@ -210,9 +215,12 @@ def train_painter(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(progress.fraction, config.peak)
         rng = np.random.default_rng([seed, step])
-        example = draw_example(bank, rng, config.batch, config.crop)
+        telling = progress.fraction < config.tell_first
+        example = draw_example(
+            bank, rng, config.tell_batch if telling else config.batch, config.crop
+        )
         with torch.autocast("cpu", torch.bfloat16):
-            found = painter(example, config.noise)
+            found = (painter.listen_first if telling else painter)(example, config.noise)
         optimizer.zero_grad(set_to_none=True)
         found["total"].backward()
         nn.utils.clip_grad_norm_(learned, 1.0)
