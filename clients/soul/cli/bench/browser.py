@@ -42,9 +42,7 @@ def find_chromium() -> str:
 
 
 @asynccontextmanager
-async def viewing(
-    url: str, microphone: Path | None, refuse: bool = False
-) -> AsyncIterator["Page"]:
+async def viewing(url: str, microphone: Path | None, refuse: bool = False) -> AsyncIterator["Page"]:
     """The page at `url` in a fresh Chromium that hears `microphone`, a wav file, over and over.
 
     With `refuse` the microphone is refused. BenchError if Playwright or Chromium is missing.
@@ -74,7 +72,7 @@ async def viewing(
 
 
 async def press_start(page: "Page") -> None:
-    """Chooses nothing, presses the button, and waits for the first picture; BenchError if none."""
+    """Presses the button, and waits for the first picture; BenchError if none."""
     from playwright.async_api import TimeoutError as Late
 
     await page.wait_for_selector("#gallery input:checked", state="attached")

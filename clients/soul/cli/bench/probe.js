@@ -56,14 +56,37 @@
     return sum / (data.length * 0.75);
   }
 
-  /** Notes every picture from now on; with `lights` also how light it is, 0..255. */
-  function watch(lights) {
+  /** Notes every picture from now on: how light it is (0..255), and with a `box` (shares of its
+   *  sides: x0, y0, x1, y1) by how much the box changed since the last one and how loud it is. */
+  function watch(box) {
     const video = document.getElementById('avatar');
+    const loudness = box ? meter(video.srcObject) : () => 0;
+    let before = null;
     const look = (now, seen) => {
-      state.pictures.push([seen.expectedDisplayTime, seen.presentedFrames, lights ? light(video) : 0]);
+      const part = box && grab(box, 32);
+      const change = part && before ? distance(part, before) : 0;
+      before = part;
+      state.pictures.push([seen.expectedDisplayTime, seen.presentedFrames, light(video), change, loudness()]);
       video.requestVideoFrameCallback(look);
     };
     video.requestVideoFrameCallback(look);
+  }
+
+  /** Mean absolute difference of two grabs, 0..255. */
+  function distance(one, other) {
+    return one.reduce((sum, value, i) => sum + Math.abs(value - other[i]), 0) / (one.length * 0.75);
+  }
+
+  /** A function that gives the root mean square of the last 43 ms of `stream`. */
+  function meter(stream) {
+    const context = new AudioContext({ sampleRate: 48000 });
+    const analyser = new AnalyserNode(context, { fftSize: 2048 });
+    context.createMediaStreamSource(stream).connect(analyser);
+    const samples = new Float32Array(2048);
+    return () => {
+      analyser.getFloatTimeDomainData(samples);
+      return Math.sqrt(samples.reduce((sum, value) => sum + value * value, 0) / samples.length);
+    };
   }
 
   async function tones(context, stream, into) {
@@ -88,7 +111,7 @@
     return performanceTime - contextTime * 1000;
   }
 
-  /** [time, pictures shown until then, light] of each picture. */
+  /** [time, pictures shown until then, light, change, loudness] of each picture. */
   function pictures() {
     return state.pictures;
   }
