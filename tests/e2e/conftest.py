@@ -66,7 +66,7 @@ class Viewer:
         await self.connection.setLocalDescription(await self.connection.createOffer())
         return str(self.connection.localDescription.sdp)
 
-    async def call(self, client: SoulClient, portrait: str = "anna") -> str:
+    async def call(self, client: SoulClient, portrait: str = "ada") -> str:
         """Starts a conversation by `client`; the session's name."""
         answer = await client.start(await self.offer(), portrait)
         await self.connection.setRemoteDescription(RTCSessionDescription(answer.sdp, "answer"))

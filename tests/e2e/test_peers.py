@@ -96,9 +96,9 @@ async def test_the_others_go_on_undisturbed_by_those_who_are_refused(
     offer = await make_viewer_offer(make_viewer, place)
     silent = offer.replace("m=audio", "m=text", 1)
     for sdp, portrait, error in (
-        ("v=0\r\nnonsense\r\n", "anna", BadOffer),
-        (silent, "anna", BadOffer),
-        (offer[: len(offer) // 2], "anna", BadOffer),
+        ("v=0\r\nnonsense\r\n", "ada", BadOffer),
+        (silent, "ada", BadOffer),
+        (offer[: len(offer) // 2], "ada", BadOffer),
         (offer, "nobody", UnknownPortrait),
     ):
         async with await SoulClient.connect(server.socket_url) as client:
@@ -119,7 +119,7 @@ async def test_when_every_place_is_taken_the_next_one_hears_so(
     offer = await make_viewer_offer(make_viewer, place)
     async with await SoulClient.connect(server.socket_url) as client:
         with pytest.raises(Full, match="all 3 places are taken"):
-            await client.start(offer, "anna")
+            await client.start(offer, "ada")
     assert len(await server.sessions()) == 3
 
 
@@ -141,7 +141,7 @@ async def make_viewer_offer(make_viewer: Any, place: AsyncExitStack) -> str:
 
 
 def _start(offer: str) -> str:
-    return json.dumps({"type": "start", "portrait": "anna", "sdp": offer})
+    return json.dumps({"type": "start", "portrait": "ada", "sdp": offer})
 
 
 async def _is_empty(server: Server) -> bool:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from soul.media.clock import MediaClock
+from soul.media.clock import MediaClock, ms_to_samples
 from soul.media.ingest import Ingest, IngestConfig
 from soul.media.packets import Picture, SoundPacket
 from soul.media.playout import Playout, PlayoutConfig, Release
@@ -162,7 +162,12 @@ class Session:
     def _wire(self, clock: MediaClock, peer: Peer, portrait: Pictures) -> _Running:
         format = self._worker.format
         playout = Playout(clock, portrait, self._config.playout(format))
-        config = EngineConfig(budget=self._budget(playout))
+        budget = self._budget(playout)
+        heard = format.chunk_samples + format.lookahead_samples
+        # Whatever the longest delay could still show is handed out: only so does playout learn
+        # how late a very slow machine is, and a few pictures are better than none.
+        longest = samples_to_ns(ms_to_samples(self._config.max_delay_ms) - heard)
+        config = EngineConfig(budget=budget, grace=max(longest - budget, 0))
         engine = Engine(self._stream, format, self._worker.steps, config)
         ingest, vad = Ingest(clock, self._config.ingest), Vad(self._config.vad)
         return _Running(clock, ingest, vad, engine, playout, peer)

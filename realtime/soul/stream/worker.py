@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import multiprocessing
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -40,6 +41,9 @@ class LoadSoul:
     markers: bool = False  # paint flashes over the pictures, to measure lips against sound
 
     def __call__(self) -> Performs:
+        # Threads that spin while they wait take the core from one another when it is shared with
+        # a browser or an encoder: chunks then took 5 times as long. Read when torch is loaded.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         # Imported here because torch belongs in the worker's process alone.
         from soul.model.load import WeightsError
         from soul.stream.markers import MarkerPerformer

@@ -76,9 +76,12 @@ class Server:
 
 @asynccontextmanager
 async def serving(*arguments: str) -> AsyncIterator[Server]:
-    """A server with these further `arguments` on a free port; BenchError if it does not start."""
+    """A server with these `arguments`, on a free port if they name none; BenchError if it does
+    not start."""
+    port = () if "--port" in arguments else ("--port", "0")
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
+        *port,
         "--port",
         "0",
         *arguments,

@@ -171,7 +171,8 @@ function finish(state) {
 }
 
 function showLevel(level) {
-  document.documentElement.style.setProperty('--level', level.toFixed(3));
+  $('glow').style.opacity = level.toFixed(2);
+  $('meter').firstChild.style.transform = `scaleX(${level.toFixed(2)})`;
   $('meter').setAttribute('aria-valuenow', Math.round(level * 100));
 }
 
