@@ -82,8 +82,6 @@ async def serving(*arguments: str) -> AsyncIterator[Server]:
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
         *port,
-        "--port",
-        "0",
         *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
