@@ -11,8 +11,9 @@ HOST    ?= 127.0.0.1
 PORT    ?= 8080
 export HOST PORT
 
-# Without an NVIDIA GPU, the build for processors: it is a tenth of the size.
-CPU_INDEX := https://download.pytorch.org/whl/cpu
+# An extra package index that torch may come from, say PyTorch's own index of CPU builds, which are
+# a tenth of the size of the usual one: make demo TORCH_INDEX=https://...
+TORCH_INDEX ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint system clean
@@ -47,11 +48,7 @@ $(VENV)/.made:
 # torch comes first and alone, so that whichever build is at hand is kept by all that follows.
 $(VENV)/.torch: $(VENV)/.made
 	@echo "Installing $(TORCH) (once, a minute or a few)"
-	@if [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null 2>&1; then \
-	  $(PIP) install -qq --no-deps --retries 1 --timeout 20 --extra-index-url $(CPU_INDEX) "$(TORCH)" 2>/dev/null \
-	    || echo "The index of processor builds did not answer; taking the usual build"; \
-	fi
-	@$(PIP) install -qq "$(TORCH)"
+	@$(PIP) install -qq $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$(TORCH)"
 	@touch $@
 
 $(VENV)/.serving: $(VENV)/.torch pyproject.toml

@@ -31,7 +31,8 @@ def draw(
 
 def distances(features: Tensor, centroids: Tensor) -> Tensor:
     """To the nearest centroid, in float64."""
-    return (features.double()[:, None] - centroids.double()[None]).norm(dim=-1).min(-1).values
+    exact: Tensor = (features.double()[:, None] - centroids.double()[None]).norm(dim=-1)
+    return exact.min(-1).values
 
 
 @given(threshold=st.floats(0, 30), **CASES)

@@ -139,10 +139,13 @@ class Plain:
         self.c: DiTConfig = dit.config
 
     def linear(self, name: str, x: Tensor) -> Tensor:
-        return x @ self.w[f"{name}.weight"].T + self.w[f"{name}.bias"]
+        answer: Tensor = x @ self.w[f"{name}.weight"].T + self.w[f"{name}.bias"]
+        return answer
 
     def rms(self, name: str, x: Tensor) -> Tensor:
-        return x / (x.pow(2).mean(-1, keepdim=True) + self.c.eps).sqrt() * self.w[f"{name}.weight"]
+        size: Tensor = (x.pow(2).mean(-1, keepdim=True) + self.c.eps).sqrt()
+        answer: Tensor = x / size * self.w[f"{name}.weight"]
+        return answer
 
     def norm(self, x: Tensor, name: str = "") -> Tensor:
         centred = x - x.mean(-1, keepdim=True)
@@ -195,7 +198,8 @@ class Plain:
             for r in range(rows)
             for c in range(columns)
         ]
-        return torch.stack(cells) @ weight.T + self.w["patch_embedding.bias"]
+        answer: Tensor = torch.stack(cells) @ weight.T + self.w["patch_embedding.bias"]
+        return answer
 
     def times(self, timesteps: Tensor) -> Tensor:
         half = self.c.freq_dim // 2

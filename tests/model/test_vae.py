@@ -13,6 +13,7 @@ from soul.model.vae import (
     Reference,
     full_decoder,
     light_decoder,
+    places,
     to_bytes,
     warp,
 )
@@ -48,6 +49,23 @@ def test_a_still_is_four_equal_frames(model: Soul) -> None:
     picture = torch.rand(2, 3, 64, 64) * 2 - 1
     wanted = model.encoder(torch.stack([picture] * 4, 1))
     torch.testing.assert_close(model.encoder.still(picture), wanted)
+
+
+def test_every_cell_has_a_place_of_its_own() -> None:
+    """Counted over the whole picture, whatever its size; no two cells of 64 x 64 look alike."""
+    whole = places(64, 64)[0]
+    assert whole.isfinite().all()
+    cells = whole.flatten(1).T
+    apart = torch.cdist(cells, cells) + torch.eye(len(cells)) * 9
+    assert apart.min() > 1e-3
+    torch.testing.assert_close(places(4, 6), places(4, 6).clone())
+
+
+def test_without_a_place_the_picture_is_whole(model: Soul) -> None:
+    frames = torch.rand(1, 4, 3, 64, 64) * 2 - 1
+    whole = places(4, 4)
+    torch.testing.assert_close(model.encoder(frames, whole), model.encoder(frames))
+    assert not torch.allclose(model.encoder(frames, whole.flip(-1)), model.encoder(frames))
 
 
 def test_every_frame_counts_in_its_place(model: Soul) -> None:

@@ -1,4 +1,4 @@
-"""`soul train`: from nothing to weights that serve. Knows the recipe's stages, not their insides."""
+"""`soul train`: from nothing to weights that serve. Knows the recipe's stages by name only."""
 
 import importlib.util
 import logging
@@ -46,9 +46,8 @@ def train(
     """
     missing = [name for module, name in NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
-        fail(
-            f"training needs {', '.join(missing)}: install it with pip install 'soul-live[training]'"
-        )
+        names = ", ".join(missing)
+        fail(f"training needs {names}: install it with pip install 'soul-live[training]'")
     from soul.training.recipe import STAGES, Recipe, limited, run
     from soul.training.recipe import small as smaller
 

@@ -162,16 +162,24 @@ class Session:
     def _wire(self, clock: MediaClock, peer: Peer, portrait: Pictures) -> _Running:
         format = self._worker.format
         playout = Playout(clock, portrait, self._config.playout(format))
-        # Up to one chunk's length a slow machine costs delay, not quality: the playout grows.
+        budget = self._budget(playout)
         heard = format.chunk_samples + format.lookahead_samples
-        budget = samples_to_ns(max(playout.delay - heard, format.chunk_samples))
         # Whatever the longest delay could still show is handed out: only so does playout learn
         # how late a very slow machine is, and a few pictures are better than none.
         longest = samples_to_ns(ms_to_samples(self._config.max_delay_ms) - heard)
-        engine_config = EngineConfig(budget=budget, grace=max(longest - budget, 0))
-        engine = Engine(self._stream, format, self._worker.steps, engine_config)
+        config = EngineConfig(budget=budget, grace=max(longest - budget, 0))
+        engine = Engine(self._stream, format, self._worker.steps, config)
         ingest, vad = Ingest(clock, self._config.ingest), Vad(self._config.vad)
         return _Running(clock, ingest, vad, engine, playout, peer)
+
+    def _budget(self, playout: Playout) -> Instant:
+        """How long a chunk may take: what the playout's delay leaves after hearing it.
+
+        Up to one chunk's length a slow machine costs delay, not quality: the playout grows.
+        """
+        format = self._worker.format
+        heard = format.chunk_samples + format.lookahead_samples
+        return samples_to_ns(max(playout.delay - heard, format.chunk_samples))
 
     def _check_open(self) -> None:
         if self._closing is not None:
@@ -230,6 +238,7 @@ class Session:
             sound = running.ingest.pull(phase + max(due, ticks) * SAMPLES_PER_PACKET)
             running.vad.receive(sound)
             running.playout.receive_sound(sound, running.vad.speaking)
+            running.engine.allow(self._budget(running.playout))
             running.engine.receive_audio(Pcm(sound.start, sound.samples), now)
             self._turn(running, now)
 
@@ -274,14 +283,14 @@ class Session:
     def _turn(self, running: _Running, now: Instant) -> None:
         """After anything was told to the engine: what it decided, and what is to do next."""
         engine = running.engine
-        while (event := engine.next_event()) is not None:
-            self._handle(running, event, now)
-        while (work := engine.next_work(now)) is not None:
+        while (work := engine.next_work(now)) is not None:  # may skip chunks, which are events
             try:
                 self._worker.submit(work)
             except WorkerError as error:
                 self._end(str(error))
                 return
+        while (event := engine.next_event()) is not None:
+            self._handle(running, event, now)
 
     def _handle(self, running: _Running, event: Event, now: Instant) -> None:
         if isinstance(event, ChunkSkipped):

@@ -126,7 +126,7 @@ def descend(checkpoint: Checkpoint, loss: Tensor, peak: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(checkpoint.progress.fraction, peak)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     nn.utils.clip_grad_norm_(checkpoint.module.parameters(), 1.0)
     optimizer.step()
 

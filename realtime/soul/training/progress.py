@@ -50,12 +50,12 @@ class Progress:
         return min(1.0, max(self.step / self.length.steps, by_time))
 
     def run(self) -> Iterator[int]:
-        """The steps that are left."""
+        """The steps that are left. One under way counts: what is saved within it includes it."""
         while self.fraction < 1:
             began = time.monotonic()
-            yield self.step
-            self.spent += time.monotonic() - began
             self.step += 1
+            yield self.step - 1
+            self.spent += time.monotonic() - began
 
     def add(self, **values: float) -> None:
         """Count one step's figures; every so often their means are written."""

@@ -5,6 +5,7 @@ and Flite, as a process. Both report when each phone starts. This file knows no 
 and no noise: it takes a sentence and a voice and gives clean 16 kHz sound with labelled times.
 """
 
+import _ctypes
 import ctypes
 import re
 import subprocess
@@ -12,7 +13,6 @@ import tempfile
 import threading
 import wave
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -106,13 +106,12 @@ VOICES: dict[Split, tuple[Voice, ...]] = {
 def speak(sentence: str, voice: Voice) -> Speech:
     """Speak `sentence` with `voice`.
 
-    eSpeak keeps phase and noise between calls and offers no way to reset them: a new process that
-    makes the same calls in the same order gets the same samples, a second call in one process
-    gets the same phones within some milliseconds. Flite repeats itself exactly.
+    The same sentence and voice give the same samples, whatever was spoken before. eSpeak keeps
+    phase and noise between calls and offers no way to reset them, so it is loaded anew each time.
     Raises SpeechError if the synthesiser is not installed, refuses, or gives no sound.
     """
     if voice.engine == "espeak":
-        rate, pcm, marks = _espeak().speak(sentence, voice)
+        rate, pcm, marks = _espeak(sentence, voice)
     else:
         rate, pcm, marks = _flite(sentence, voice)
     if not pcm.size or not np.any(pcm):
@@ -223,7 +222,7 @@ _Marks: TypeAlias = list[tuple[str, int]]
 
 
 class _Espeak:
-    """The one eSpeak of this process: its state is global, so every use takes the lock."""
+    """The eSpeak of this process: its state is global, so there must be no more than one."""
 
     def __init__(self) -> None:
         try:
@@ -237,7 +236,6 @@ class _Espeak:
         self._rate = int(self._library.espeak_Initialize(_RETRIEVAL_SYNCHRONOUS, 0, None, options))
         if self._rate <= 0:
             raise SpeechError("eSpeak did not start, expected its data: Debian espeak-ng-data")
-        self._lock = threading.Lock()
         self._blocks: _Blocks = []
         self._marks: _Marks = []
         prototype = ctypes.CFUNCTYPE(
@@ -248,15 +246,19 @@ class _Espeak:
 
     def speak(self, sentence: str, voice: Voice) -> tuple[int, Pcm, _Marks]:
         """Rate, float32 samples in [-1, 1] and (label, start) marks in samples at that rate."""
-        with self._lock:
-            if self._library.espeak_SetVoiceByName(voice.name.encode()):
-                raise SpeechError(f"eSpeak has no voice {voice.name!r}, expected one it lists")
-            self._set(_RATE, round(_WORDS_A_MINUTE * voice.speed))
-            self._set(_PITCH, round(50 + 40 * voice.pitch))
-            self._blocks, self._marks = [], []
-            self._synthesise(sentence)
-            pcm = np.concatenate(self._blocks or [np.zeros(0, np.int16)])
-            return self._rate, (pcm / 32768.0).astype(np.float32), self._marks
+        if self._library.espeak_SetVoiceByName(voice.name.encode()):
+            raise SpeechError(f"eSpeak has no voice {voice.name!r}, expected one it lists")
+        self._set(_RATE, round(_WORDS_A_MINUTE * voice.speed))
+        self._set(_PITCH, round(50 + 40 * voice.pitch))
+        self._blocks, self._marks = [], []
+        self._synthesise(sentence)
+        pcm = np.concatenate(self._blocks or [np.zeros(0, np.int16)])
+        return self._rate, (pcm / 32768.0).astype(np.float32), self._marks
+
+    def close(self) -> None:
+        """Unload the library and with it all that it remembers."""
+        self._library.espeak_Terminate()
+        _ctypes.dlclose(self._library._handle)
 
     def _set(self, parameter: int, value: int) -> None:
         self._library.espeak_SetParameter(parameter, value, 0)
@@ -286,9 +288,17 @@ class _Espeak:
 _Events: TypeAlias = "ctypes._Pointer[_Event]"
 
 
-@lru_cache(maxsize=1)
-def _espeak() -> _Espeak:
-    return _Espeak()
+_ONE_ESPEAK = threading.Lock()
+
+
+def _espeak(sentence: str, voice: Voice) -> tuple[int, Pcm, _Marks]:
+    """One eSpeak a sentence: loading it costs some milliseconds and starts its state over."""
+    with _ONE_ESPEAK:
+        espeak = _Espeak()
+        try:
+            return espeak.speak(sentence, voice)
+        finally:
+            espeak.close()
 
 
 # --- Flite -------------------------------------------------------------------------------------

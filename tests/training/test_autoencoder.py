@@ -1,0 +1,224 @@
+"""How a decoder is trained: what an example holds, what learns, and that a stage resumes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from soul.model.config import SOUL_TEST
+from soul.model.vae import places, warp
+from soul.training import autoencoder as stage
+from soul.training.autoencoder import (
+    Example,
+    PaintConfig,
+    corner,
+    draw_example,
+    new_autoencoder,
+    new_light,
+    scaled,
+    show,
+    train_painter,
+)
+from soul.training.dataset import Bank, BankConfig, shapes
+from soul.training.motion import CHANNELS
+from soul.training.progress import Length
+
+TINY = PaintConfig(length=Length(6), batch=2, crop=32, save_every=2)
+
+
+class Killed(Exception):
+    """The machine went down."""
+
+
+def random_bank(clips: int = 3, frames: int = 12, size: int = 64) -> Bank:
+    """Noise in the form of a bank; the mouth stands at a place of its own in each clip."""
+    config = BankConfig(clips=clips, frames=frames, size=size)
+    rng, wanted = np.random.default_rng(0), shapes(config)
+    boxes = np.zeros(wanted["boxes"], np.float32)
+    boxes[..., :2], boxes[..., 2:] = size / 4, size / 2
+    return Bank(
+        config,
+        portraits=rng.integers(0, 256, wanted["portraits"], np.uint8),
+        frames=rng.integers(0, 256, wanted["frames"], np.uint8),
+        flow=rng.normal(0, 2, wanted["flow"]).astype(np.float16),
+        motion=rng.random(wanted["motion"], np.float32),
+        boxes=boxes,
+        pcm=np.zeros(wanted["pcm"], np.float16),
+        silent=np.zeros(wanted["silent"], np.bool_),
+        prompts=("a person",) * clips,
+    )
+
+
+@pytest.fixture(scope="module")
+def bank() -> Bank:
+    return random_bank()
+
+
+@pytest.mark.parametrize("centre", [(0, 0), (100, 130), (255, 255), (-50, 400)])
+def test_a_crop_lies_in_the_picture_and_on_the_latent_grid(centre: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        x, y = corner(rng, np.tile(np.array(centre, np.float32), 2), 128, 256)
+        assert 0 <= x <= 128
+        assert 0 <= y <= 128
+        assert (x % 16, y % 16) == (0, 0)
+
+
+def test_pictures_are_scaled_to_minus_one_and_one() -> None:
+    found = scaled(np.array([[[[0, 255, 51]]]], np.uint8))
+    assert found.shape == (1, 3, 1, 1)
+    torch.testing.assert_close(found.flatten(), torch.tensor([-1.0, 1.0, -0.6]))
+
+
+@pytest.mark.parametrize(("crop", "side"), [(32, 32), (64, 64), (128, 64)])
+def test_an_example_fits_together(bank: Bank, crop: int, side: int) -> None:
+    """A crop never exceeds the picture."""
+    example = draw_example(bank, np.random.default_rng(0), 2, crop)
+    assert example.portraits.shape == (2, 3, side, side)
+    assert example.frames.shape == (2, 8, 3, side, side)
+    assert example.flow.shape == (16, 2, side // 8, side // 8)
+    assert example.weight.shape == (16, 1, side, side)
+    assert example.motion.shape == (2, 2, 4 * len(CHANNELS), 1, 1)
+    assert example.cells.shape == (2, 2, 4 * len(CHANNELS), side // 16, side // 16)
+    assert example.place.shape[::2] == (2, side // 16)
+
+
+def test_crops_of_picture_flow_and_boxes_are_one_place() -> None:
+    """A bank whose flow and frames both tell where they are."""
+    bank = random_bank()
+    ys, xs = np.mgrid[0:64, 0:64]
+    bank.frames[..., 0], bank.frames[..., 1] = xs, ys
+    fy, fx = np.mgrid[0:8, 0:8]
+    bank.flow[..., 0], bank.flow[..., 1] = fx * 8, fy * 8
+    for seed in range(8):
+        example = draw_example(bank, np.random.default_rng(seed), 1, 32)
+        x, y = (((example.frames[0, 0, :2, 0, 0] + 1) * 127.5).round()).int().tolist()
+        assert example.flow[0, :, 0, 0].tolist() == [x, y]
+        cells = places(4, 4)[0][:, y // 16 : y // 16 + 2, x // 16 : x // 16 + 2]
+        assert torch.equal(example.place[0], cells)
+        heavy = (example.weight[0, 0] > 1).nonzero()
+        if len(heavy):  # the mouth's box, 16 .. 32 of the whole picture
+            assert heavy.min(0).values.tolist() == [max(0, 16 - y), max(0, 16 - x)]
+
+
+def test_a_step_is_drawn_from_its_number_alone(bank: Bank) -> None:
+    first, again = (draw_example(bank, np.random.default_rng([0, 7]), 2, 32) for _ in range(2))
+    assert torch.equal(first.frames, again.frames)
+    assert torch.equal(first.portraits, again.portraits)
+
+
+def drawn(bank: Bank) -> Example:
+    return draw_example(bank, np.random.default_rng(0), 2, 32)
+
+
+def test_truth_is_compared_with_its_own_frame(bank: Bank) -> None:
+    """Pairs of latents first, then streams, then frames: the order in which pictures come."""
+    seen: dict[str, torch.Tensor] = {}
+
+    def record(*parts: torch.Tensor) -> dict[str, torch.Tensor]:
+        seen.update(zip(("pictures", "paint", "flow", "truth", "motion", "weight"), parts,
+                        strict=True))  # fmt: skip
+        return {"total": torch.zeros(())}
+
+    example, painter = drawn(bank), new_autoencoder(SOUL_TEST.vae, 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stage, "losses", record)
+        painter(example, noise=0.0)
+    flow = example.flow.unflatten(0, (2, 8))
+    for pair in range(2):
+        for b in range(2):
+            for t in range(4):
+                at = (pair * 2 + b) * 4 + t
+                assert torch.equal(seen["truth"][at], example.frames[b, pair * 4 + t])
+                assert torch.equal(seen["motion"][at], flow[b, pair * 4 + t])
+    assert seen["pictures"].shape == seen["truth"].shape
+
+
+def test_a_perfect_answer_costs_nothing() -> None:
+    truth, flow, weight = (
+        torch.randn(8, 3, 16, 16),
+        torch.randn(8, 2, 2, 2),
+        torch.ones(8, 1, 16, 16),
+    )
+    found = stage.losses(truth, truth, flow, truth, flow, weight)
+    assert {name: float(value) for name, value in found.items()} == {
+        "total": 0, "picture": 0, "edge": 0, "paint": 0, "flow": 0,
+    }  # fmt: skip
+    assert stage.losses(truth, truth, flow + 1, truth, flow, weight)["flow"] == pytest.approx(1)
+
+
+def test_the_worlds_flow_and_the_decoders_warp_mean_the_same() -> None:
+    """Backward, in pixels: following it from the portrait gives the frame."""
+    portrait = torch.rand(1, 3, 64, 64)
+    flow = torch.full((1, 2, 8, 8), 8.0)
+    moved = warp(portrait, flow)
+    torch.testing.assert_close(moved[..., :48, :48], portrait[..., 8:56, 8:56], atol=1e-3, rtol=0)
+
+
+def test_the_light_stage_leaves_the_encoder_alone(bank: Bank, tmp_path: Path) -> None:
+    encoder = new_autoencoder(SOUL_TEST.vae, 0).encoder
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    painter = new_light(SOUL_TEST.vae, encoder, seed=1)
+    start = painter.decoder.head.weight.clone()
+    train_painter(painter, bank, replace(TINY, length=Length(2)), tmp_path, "light", 0)
+    assert not torch.equal(painter.decoder.head.weight, start)
+    for name, value in encoder.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_means_follow_the_latents_while_the_encoder_learns(bank: Bank) -> None:
+    """The first batch counts fully, the second half, and so on."""
+    painter, example = new_autoencoder(SOUL_TEST.vae, 0), drawn(bank)
+    means = []
+    for pair in (slice(0, 4), slice(4, 8)):
+        frames = example.frames[:, pair]
+        means.append(painter.encoder.raw(frames, example.place).mean((0, 2, 3)).detach())
+        painter.latents(frames, example.place)
+        torch.testing.assert_close(painter.encoder.mean, torch.stack(means).mean(0))
+
+
+def test_only_a_learning_encoder_is_asked_what_moves(bank: Bank) -> None:
+    painter = new_autoencoder(SOUL_TEST.vae, 0)
+    assert "told" in painter(drawn(bank), 0.0)
+    assert "told" not in new_light(SOUL_TEST.vae, painter.encoder, 1)(drawn(bank), 0.0)
+
+
+def test_training_lowers_the_loss(bank: Bank, tmp_path: Path) -> None:
+    painter = new_autoencoder(SOUL_TEST.vae, 0)
+    torch.manual_seed(0)
+    before = painter(drawn(bank), 0.0)["total"].item()
+    config = replace(TINY, length=Length(30), save_every=100)
+    train_painter(painter, bank, config, tmp_path, "autoencoder", 0)
+    assert painter(drawn(bank), 0.0)["total"].item() < 0.95 * before
+
+
+def test_stopped_and_resumed_is_the_same_as_never_stopped(
+    bank: Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = new_autoencoder(SOUL_TEST.vae, 0)
+    train_painter(whole, bank, TINY, tmp_path / "whole", "autoencoder", 0)
+    calls = iter(range(100))
+
+    def dying(*arguments: object) -> Example:
+        if next(calls) == 5:
+            raise Killed
+        return draw_example(*arguments)  # type: ignore[arg-type]
+
+    dead = new_autoencoder(SOUL_TEST.vae, 0)
+    monkeypatch.setattr(stage, "draw_example", dying)
+    with pytest.raises(Killed):
+        train_painter(dead, bank, TINY, tmp_path / "b", "autoencoder", 0)
+    monkeypatch.undo()
+    resumed = new_autoencoder(SOUL_TEST.vae, 9)  # its own weights do not matter
+    train_painter(resumed, bank, TINY, tmp_path / "b", "autoencoder", 0)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name
+
+
+def test_a_sheet_shows_truth_above_answer(tmp_path: Path) -> None:
+    """Also of a bank with few and short clips."""
+    show(new_autoencoder(SOUL_TEST.vae, 0), random_bank(2, 8), tmp_path / "sheet.png")
+    assert Image.open(tmp_path / "sheet.png").size == (4 * 64, 4 * 64)

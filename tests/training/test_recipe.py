@@ -1,0 +1,123 @@
+"""The whole recipe at the smallest sizes: every stage, from nothing to a model that runs."""
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from soul.model.config import SOUL_TEST
+from soul.model.load import load
+from soul.model.sample import advance, cut, open_stream
+from soul.training.dataset import BankConfig
+from soul.training.progress import Length
+from soul.training.recipe import STAGES, Recipe, Run, limited, run, small
+
+JUDGES = ("probe", "evaluate")  # they look at pictures of soul-mini's size
+STEPS = Length(2)
+
+
+def tiny() -> Recipe:
+    recipe = small(Recipe(model=SOUL_TEST, bank=BankConfig(size=64), processes=1, threads=1))
+    return replace(
+        recipe,
+        bank=replace(recipe.bank, clips=2, frames=16),
+        listener=replace(recipe.listener, seconds=2.0, length=STEPS),
+        autoencoder=replace(recipe.autoencoder, length=STEPS),
+        light=replace(recipe.light, length=STEPS),
+        teacher=replace(recipe.teacher, length=STEPS),
+        student=replace(recipe.student, length=STEPS),
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    run(folder, tiny(), tuple(s for s in STAGES if s not in JUDGES))
+    return folder
+
+
+def test_every_stage_has_its_method(tmp_path: Path) -> None:
+    assert tuple(Run(tmp_path, Recipe()).stages) == STAGES
+
+
+def test_every_stage_leaves_its_mark(folder: Path) -> None:
+    done = {path.stem for path in folder.glob("*.done")}
+    assert done == set(STAGES) - set(JUDGES)
+    note = json.loads((folder / "recipe.json").read_text())
+    assert note["model"]["name"] == "soul-test"
+    for stage in ("listener", "autoencoder", "light", "teacher", "student"):
+        assert (folder / stage / "state.pt").exists()
+    for stage in ("autoencoder", "light"):
+        assert (folder / stage / "samples.png").exists()
+
+
+def test_latents_have_the_models_shape(folder: Path) -> None:
+    latents = Run(folder, tiny()).latents()
+    assert latents.pivotal.shape == (2, 48, 4, 4)
+    assert latents.latents.shape == (2, 4, 48, 4, 4)
+    assert latents.tokens.shape == (2, 4, 13, 16)
+    assert latents.boxes.shape == (2, 4, 3, 4)
+    assert np.isfinite(latents.latents).all()
+    assert latents.latents.std() > 0.01
+    low, high = latents.boxes[..., :2], latents.boxes[..., 2:]
+    assert (low < high).all()
+    assert high.max() < 5  # in latent cells
+
+
+def test_what_is_exported_loads_and_runs(folder: Path) -> None:
+    model = load(str(folder / "model"))
+    assert 0 < float(model.codebook.threshold) < float("inf")
+    with torch.inference_mode():
+        state = open_stream(model, torch.zeros(3, 64, 64), "a person", seed=0)
+        for window in cut(model, torch.randn(6000) * 0.1):
+            pictures = advance(model, [state], window[None])
+    assert pictures.shape == (1, 4, 64, 64, 3)
+    assert state.chunk == 3
+
+
+def test_the_export_holds_what_each_stage_learned(folder: Path) -> None:
+    model = load(str(folder / "model")).state_dict()
+    origin = {"autoencoder": "encoder", "light": "decoder", "listener": "audio"}
+    for stage, part in origin.items():
+        learned = torch.load(folder / stage / "state.pt", weights_only=True)["module"]
+        for name, value in learned.items():
+            if name.startswith(f"{part}."):
+                torch.testing.assert_close(model[name], value, atol=1e-5, rtol=2**-10)
+
+
+def test_a_stage_that_is_done_is_not_run_again(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.pt")}
+    with caplog.at_level(logging.INFO, "soul.training"):
+        run(folder, tiny(), ("student", "bank"))
+    assert caplog.messages == ["bank  already done", "student  already done"]
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.pt")} == before
+
+
+def test_an_unknown_stage_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="unknown stage 'taecher'; expected some of bank"):
+        run(tmp_path / "new", tiny(), ("bank", "taecher"))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_bank_of_another_size_than_the_model_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"bank\.size 256 differs from model\.image_size 64"):
+        Recipe(model=SOUL_TEST)
+
+
+def test_small_is_the_same_path() -> None:
+    short = small(Recipe())
+    assert short.model == replace(Recipe().model, centroids=64)
+    assert short.student.length.steps == 3
+    assert small(tiny()).model.centroids == SOUL_TEST.centroids
+
+
+def test_limited_ends_every_stage_by_the_clock() -> None:
+    recipe = limited(Recipe(), 7)
+    parts = (recipe.listener, recipe.autoencoder, recipe.light, recipe.teacher, recipe.student)
+    assert {part.length.minutes for part in parts} == {7}
