@@ -52,6 +52,26 @@ ACTING = {"time", "datetime", "asyncio", "threading", "socket", "select", "torch
 UNTESTED = {
     "realtime/soul/stream/types.py": "plain data; every test of the room uses it",
     "realtime/soul/stream/wire.py": "plain data; test_process and test_worker speak it",
+    "realtime/soul/training/world/beard.py": "judged by test_world_artist",
+    "realtime/soul/training/world/clothes.py": "judged by test_world_artist",
+    "realtime/soul/training/world/color.py": "judged by test_world_artist",
+    "realtime/soul/training/world/hair.py": "judged by test_world_artist",
+    "realtime/soul/training/world/head.py": "judged by test_world_artist",
+    "realtime/soul/training/world/headwear.py": "judged by test_world_artist",
+    "realtime/soul/training/world/identity.py": "judged by test_world_artist",
+    "realtime/soul/training/world/live.py": "judged by test_world_artist",
+    "realtime/soul/training/world/locks.py": "judged by test_world_artist",
+    "realtime/soul/training/world/pen.py": "judged by test_world_artist",
+    "realtime/soul/training/world/scene.py": "judged by test_world_artist",
+    "clients/soul/cli/console.py": "three lines of printing; every test of the room sees them",
+    "clients/soul/cli/film.py": "test_animate reads back the films it writes",
+    "clients/soul/cli/render.py": "test_animate runs it",
+    "clients/soul/cli/rooms.py": "test_serve and test_animate meet its sentences",
+    "clients/soul/client/errors.py": "test_client raises and catches them",
+    "clients/soul/web/__init__.py": "a path; test_page reads what lies there",
+    "realtime/soul/training/sentences.py": "test_speech speaks them",
+    "signaling/soul/signaling/conversation.py": "test_app holds conversations",
+    "signaling/soul/signaling/door.py": "test_app opens and closes it",
 }
 
 LONGEST_FILE = 500

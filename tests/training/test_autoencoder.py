@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from soul.model.config import SOUL_TEST
-from soul.model.vae import places, warp
+from soul.model.vae import Painted, places, warp
 from soul.training import autoencoder as stage
 from soul.training.autoencoder import (
     Example,
@@ -78,11 +78,11 @@ def test_an_example_fits_together(bank: Bank, crop: int, side: int) -> None:
     """A crop never exceeds the picture."""
     example = draw_example(bank, np.random.default_rng(0), 2, crop)
     assert example.portraits.shape == (2, 3, side, side)
-    assert example.frames.shape == (2, 8, 3, side, side)
-    assert example.flow.shape == (16, 2, side // 8, side // 8)
-    assert example.weight.shape == (16, 1, side, side)
-    assert example.motion.shape == (2, 2, 4 * len(CHANNELS), 1, 1)
-    assert example.cells.shape == (2, 2, 4 * len(CHANNELS), side // 16, side // 16)
+    assert example.before.shape == example.frames.shape == (2, 4, 3, side, side)
+    assert example.flow.shape == (8, 2, side // 8, side // 8)
+    assert example.weight.shape == (8, 1, side, side)
+    assert example.motion.shape == (2, 4 * len(CHANNELS), 1, 1)
+    assert example.cells.shape == (2, 4 * len(CHANNELS), side // 16, side // 16)
     assert example.place.shape[::2] == (2, side // 16)
 
 
@@ -114,40 +114,59 @@ def drawn(bank: Bank) -> Example:
     return draw_example(bank, np.random.default_rng(0), 2, 32)
 
 
-def test_truth_is_compared_with_its_own_frame(bank: Bank) -> None:
-    """Pairs of latents first, then streams, then frames: the order in which pictures come."""
-    seen: dict[str, torch.Tensor] = {}
-
-    def record(*parts: torch.Tensor) -> dict[str, torch.Tensor]:
-        seen.update(zip(("pictures", "paint", "flow", "truth", "motion", "weight"), parts,
-                        strict=True))  # fmt: skip
-        return {"total": torch.zeros(())}
-
-    example, painter = drawn(bank), new_autoencoder(SOUL_TEST.vae, 0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage, "losses", record)
-        painter(example, noise=0.0)
-    flow = example.flow.unflatten(0, (2, 8))
-    for pair in range(2):
-        for b in range(2):
-            for t in range(4):
-                at = (pair * 2 + b) * 4 + t
-                assert torch.equal(seen["truth"][at], example.frames[b, pair * 4 + t])
-                assert torch.equal(seen["motion"][at], flow[b, pair * 4 + t])
-    assert seen["pictures"].shape == seen["truth"].shape
+def test_frames_flow_and_motion_are_of_one_moment() -> None:
+    """A bank whose every array tells the number of its frame."""
+    bank = random_bank()
+    for t in range(12):
+        bank.frames[:, t], bank.flow[:, t], bank.motion[:, t] = t, t, t
+    for seed in range(6):
+        example = draw_example(bank, np.random.default_rng(seed), 1, 32)
+        shown = ((example.frames[0, :, 0, 0, 0] + 1) * 127.5).round().tolist()
+        earlier = ((example.before[0, :, 0, 0, 0] + 1) * 127.5).round().tolist()
+        assert example.flow[:, 0, 0, 0].tolist() == shown
+        assert example.motion.view(4, -1)[:, 0].tolist() == shown
+        assert [t + 4 for t in earlier] == shown
+        assert shown[0] % 4 == 0  # a latent's four
 
 
-def test_a_perfect_answer_costs_nothing() -> None:
-    truth, flow, weight = (
-        torch.randn(8, 3, 16, 16),
-        torch.randn(8, 2, 2, 2),
-        torch.ones(8, 1, 16, 16),
-    )
-    found = stage.losses(truth, truth, flow, truth, flow, weight)
+def perfect(example: Example) -> Painted:
+    """The answer that is the truth."""
+    truth = example.frames.flatten(0, 1)
+    return Painted(truth, truth, torch.ones(len(truth), 1, 32, 32), example.flow, truth)
+
+
+def test_a_perfect_answer_costs_nothing(bank: Bank) -> None:
+    example = drawn(bank)
+    found = stage.losses(perfect(example), example)
     assert {name: float(value) for name, value in found.items()} == {
         "total": 0, "picture": 0, "edge": 0, "paint": 0, "flow": 0,
     }  # fmt: skip
-    assert stage.losses(truth, truth, flow + 1, truth, flow, weight)["flow"] == pytest.approx(1)
+
+
+def test_every_fault_costs_in_its_own_loss(bank: Bank) -> None:
+    example = drawn(bank)
+    best, even = perfect(example), replace(example, weight=torch.ones_like(example.weight))
+    strayed = stage.losses(replace(best, flow=best.flow + 1), even)
+    assert float(strayed["flow"]) == pytest.approx(1, rel=1e-5)
+    brighter = stage.losses(replace(best, pictures=best.pictures + 0.5), even)
+    assert float(brighter["picture"]) == pytest.approx(0.5, rel=1e-5)
+    assert float(brighter["edge"]) == pytest.approx(0, abs=1e-6)
+    assert float(stage.losses(replace(best, paint=best.paint - 2), even)["paint"]) == pytest.approx(
+        2
+    )
+
+
+def test_the_decoders_pictures_come_in_the_order_of_the_truth(bank: Bank) -> None:
+    """Streams first, then their four frames: exchanging streams exchanges pictures by fours."""
+    painter, example = new_autoencoder(SOUL_TEST.vae, 0), drawn(bank)
+    with torch.no_grad():
+        pivotal, latents = painter.pair(example, 0.0)
+        reference = painter.decoder.refer(example.portraits, pivotal, example.place)
+        painted = painter.decoder(latents, reference, painter.decoder.first_state(reference))
+    assert painted.pictures.shape == example.frames.flatten(0, 1).shape
+    near = (painted.pictures - example.portraits.repeat_interleave(4, 0)).abs().mean()
+    crossed = (painted.pictures - example.portraits.flip(0).repeat_interleave(4, 0)).abs().mean()
+    assert near < crossed
 
 
 def test_the_worlds_flow_and_the_decoders_warp_mean_the_same() -> None:
@@ -173,8 +192,7 @@ def test_means_follow_the_latents_while_the_encoder_learns(bank: Bank) -> None:
     """The first batch counts fully, the second half, and so on."""
     painter, example = new_autoencoder(SOUL_TEST.vae, 0), drawn(bank)
     means = []
-    for pair in (slice(0, 4), slice(4, 8)):
-        frames = example.frames[:, pair]
+    for frames in (example.before, example.frames):
         means.append(painter.encoder.raw(frames, example.place).mean((0, 2, 3)).detach())
         painter.latents(frames, example.place)
         torch.testing.assert_close(painter.encoder.mean, torch.stack(means).mean(0))
@@ -184,6 +202,15 @@ def test_only_a_learning_encoder_is_asked_what_moves(bank: Bank) -> None:
     painter = new_autoencoder(SOUL_TEST.vae, 0)
     assert "told" in painter(drawn(bank), 0.0)
     assert "told" not in new_light(SOUL_TEST.vae, painter.encoder, 1)(drawn(bank), 0.0)
+
+
+def test_the_encoder_may_learn_to_be_told_from_first(bank: Bank, tmp_path: Path) -> None:
+    painter = new_autoencoder(SOUL_TEST.vae, 0)
+    start = {name: value.clone() for name, value in painter.named_parameters()}
+    config = replace(TINY, length=Length(3), tell_first=1.0, tell_batch=2, crop=64)
+    train_painter(painter, bank, config, tmp_path, "autoencoder", 0)
+    moved = {n.split(".")[0] for n, v in painter.named_parameters() if not torch.equal(v, start[n])}
+    assert {"encoder", "tell"} <= moved
 
 
 def test_training_lowers_the_loss(bank: Bank, tmp_path: Path) -> None:

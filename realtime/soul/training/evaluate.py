@@ -93,9 +93,11 @@ def attempt(model: Soul, probe: Probe, config: TrialConfig, number: int) -> Tria
 
 
 def report(trials: list[Trial]) -> Report:
-    """The figures of several takes."""
+    """The figures of several takes. Raises ValueError if none of them has speech."""
     column = COLUMN["mouth_open"]
     spoken = [t for t in trials if t.motion[:, column].std() > 0.05]
+    if not spoken:
+        raise ValueError(f"no take has speech among {len(trials)}, expected at least one")
     lags = [best_lag(t.motion[:, column], t.opening) for t in spoken]
     ceilings = [best_lag(t.motion[:, column], t.ceiling).correlation for t in spoken]
     silent = np.concatenate([t.silent for t in trials])

@@ -1,0 +1,45 @@
+"""The report's figures on made-up takes: a perfect one, a late one, a frozen one."""
+
+import numpy as np
+import pytest
+
+from soul.training.evaluate import Trial, report
+from soul.training.motion import COLUMN, neutral
+
+FRAMES = 200
+
+
+def take(late: int = 0, gain: float = 1.0) -> Trial:
+    """A mouth that opens and closes, then 50 silent frames; read `late` frames late."""
+    motion = neutral(FRAMES)
+    opening = np.abs(np.sin(np.arange(FRAMES) * 0.37)).astype(np.float32)
+    opening[150:] = 0
+    motion[:, COLUMN["mouth_open"]] = opening
+    silent = np.arange(FRAMES) >= 155
+    picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    read = np.roll(opening, late) * gain
+    pictures = np.repeat(picture[None], 2, 0)
+    return Trial(pictures, picture, motion, silent, read, np.ones(FRAMES, np.float32), opening)
+
+
+def test_a_perfect_take() -> None:
+    figures = report([take()])
+    assert figures.mouth_correlation == pytest.approx(1.0)
+    assert figures.mouth_lags == (0,)
+    assert figures.closed_in_silence == 1.0
+    assert figures.still_psnr == float("inf")
+
+
+def test_a_late_mouth_is_called_late() -> None:
+    assert report([take(late=2)]).mouth_lags == (2,)
+
+
+def test_a_frozen_mouth_does_not_correlate() -> None:
+    assert report([take(gain=0.0)]).mouth_correlation == pytest.approx(0.0, abs=1e-6)
+
+
+def test_takes_without_speech_are_refused() -> None:
+    quiet = take()
+    quiet.motion[:, COLUMN["mouth_open"]] = 0
+    with pytest.raises(ValueError, match="no take has speech"):
+        report([quiet])
