@@ -149,11 +149,11 @@ def join() -> Callable[..., Any]:
     return joined
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def wait_until() -> Callable[..., Any]:
     return until
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_viewer() -> type[Viewer]:
     return Viewer

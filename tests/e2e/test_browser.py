@@ -127,7 +127,7 @@ async def test_a_port_in_use_is_told_in_one_sentence(small_model: Path) -> None:
 def _quiet_around(loudness: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """Pictures with nothing but quiet `AROUND` them on both sides."""
     loud = (loudness > QUIET).astype(float)
-    return np.convolve(loud, np.ones(2 * AROUND + 1), "same") == 0
+    return np.asarray(np.convolve(loud, np.ones(2 * AROUND + 1), "same") == 0)
 
 
 async def _is_empty(server: Server) -> bool:

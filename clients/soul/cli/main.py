@@ -3,6 +3,7 @@
 import typer
 
 from soul.cli.animate import animate
+from soul.cli.bench import app as bench
 from soul.cli.doctor import doctor
 from soul.cli.serve import serve
 from soul.cli.train import train
@@ -26,6 +27,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(animate)
 app.command()(doctor)
+app.add_typer(bench)
 app.command()(train)
 
 

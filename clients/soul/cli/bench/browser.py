@@ -3,6 +3,7 @@
 Knows the page's button, its picture and what it shows in `__soul`; nothing of the server.
 """
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -42,10 +43,13 @@ def find_chromium() -> str:
 
 
 @asynccontextmanager
-async def viewing(url: str, microphone: Path | None, refuse: bool = False) -> AsyncIterator["Page"]:
+async def viewing(
+    url: str, microphone: Path | None, refuse: bool = False, probe_sound: bool = False
+) -> AsyncIterator["Page"]:
     """The page at `url` in a fresh Chromium that hears `microphone`, a wav file, over and over.
 
-    With `refuse` the microphone is refused. BenchError if Playwright or Chromium is missing.
+    With `refuse` the microphone is refused; with `probe_sound` the page's content security policy
+    is off, which the probe's `listen` needs. BenchError if Playwright or Chromium is missing.
     """
     try:
         from playwright.async_api import Error, async_playwright
@@ -62,7 +66,9 @@ async def viewing(url: str, microphone: Path | None, refuse: bool = False) -> As
         except Error as error:
             raise BenchError(f"Chromium did not start: {error.message}") from error
         try:
-            context = await browser.new_context(viewport={"width": SIZE[0], "height": SIZE[1]})
+            context = await browser.new_context(
+                viewport={"width": SIZE[0], "height": SIZE[1]}, bypass_csp=probe_sound
+            )
             await context.add_init_script(path=PROBE)
             page = await context.new_page()
             await page.goto(url)
@@ -95,8 +101,6 @@ async def probed(page: "Page", call: str) -> Any:
 
 async def browser_version() -> str:
     """Chromium's own words; BenchError if there is none."""
-    import asyncio
-
     process = await asyncio.create_subprocess_exec(
         find_chromium(),
         "--version",

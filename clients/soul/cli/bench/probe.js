@@ -91,7 +91,7 @@
 
   async function tones(context, stream, into) {
     const node = new AudioWorkletNode(context, 'tones');
-    node.port.onmessage = ({ data }) => into.push([data.on, data.at * 1000]);
+    node.port.onmessage = ({ data }) => into.push([data.on, data.at * 1000 + offset(context)]);
     context.createMediaStreamSource(stream).connect(node).connect(context.destination);
   }
 
@@ -102,12 +102,11 @@
     await context.resume();
     await tones(context, document.getElementById('avatar').srcObject, state.heard);
     await tones(context, state.microphone, state.said);
-    state.context = context;
   }
 
   /** Milliseconds from the context's time to performance.now() at the loudspeaker. */
-  function offset() {
-    const { contextTime, performanceTime } = state.context.getOutputTimestamp();
+  function offset(context) {
+    const { contextTime, performanceTime } = context.getOutputTimestamp();
     return performanceTime - contextTime * 1000;
   }
 
@@ -116,11 +115,9 @@
     return state.pictures;
   }
 
-  /** {heard, said}: [begins, time] of each tone; and how late the loudspeaker is, in ms. */
+  /** {heard, said}: [begins, time] of each tone's begin and end. */
   function sounds() {
-    const by = offset();
-    const timed = (events) => events.map(([on, at]) => [on, at + by]);
-    return { heard: timed(state.heard), said: timed(state.said), latency: state.context.outputLatency * 1000 };
+    return { heard: state.heard, said: state.said };
   }
 
   /** What the browser counts itself about the pictures it received. */

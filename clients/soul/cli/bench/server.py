@@ -73,6 +73,12 @@ class Server:
             processes=len(family),
         )
 
+    def kill_worker(self) -> None:
+        """Ends the process that owns the device, as when memory runs out."""
+        for member in _family(self._process.pid)[1:]:
+            if "spawn_main" in " ".join(member.cmdline()):
+                member.kill()
+
 
 @asynccontextmanager
 async def serving(*arguments: str) -> AsyncIterator[Server]:
@@ -82,8 +88,6 @@ async def serving(*arguments: str) -> AsyncIterator[Server]:
     process = await asyncio.create_subprocess_exec(
         *COMMAND,
         *port,
-        "--port",
-        "0",
         *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -1,0 +1,75 @@
+"""`soul bench model`: how long each stage of a chunk takes, on an otherwise idle worker."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from soul.cli.bench.server import BenchError
+from soul.model.load import WeightsError, load
+from soul.stream.process import Unable
+from soul.stream.types import Performs, StageTimes, Work
+from soul.stream.worker import LoadSoul
+from soul.timebase import AUDIO_RATE
+
+STAGES = ("listen", "denoise", "decode", "commit", "total")
+SKIPPED = 3  # chunks whose figures do not count: caches fill
+STREAM = "bench"
+
+
+def bench_model(weights: str, device: str, threads: int, chunks: int) -> dict[str, Any]:
+    """The figures of `weights`; BenchError if they cannot be loaded."""
+    try:
+        performer = LoadSoul(weights, device, threads)()
+    except Unable as error:
+        raise BenchError(str(error)) from error
+    times = list(run(performer, chunks))
+    budget_ms = performer.format.chunk_samples * 1000 / AUDIO_RATE
+    totals = [time.total * 1000 for time in times]
+    return {
+        "model": weights,
+        "device": device,
+        "threads": threads,
+        "chunks": len(times),
+        "steps": performer.steps,
+        "parameters": parameters(weights),
+        "stages_ms": stages(times),
+        "budget_ms": budget_ms,
+        "budget_share_p50": float(np.median(totals) / budget_ms),
+        "budget_share_p95": float(np.percentile(totals, 95) / budget_ms),
+        "realtime_factor": float(np.mean(totals) / budget_ms),
+    }
+
+
+def run(performer: Performs, chunks: int) -> Iterable[StageTimes]:
+    """The times of `chunks` chunks of one stream that hears noise."""
+    form = performer.format
+    rng = np.random.default_rng(0)
+    portrait = np.full((form.image_size, form.image_size, 3), 128, np.uint8)
+    performer.open(STREAM, portrait, "", seed=0)
+    for chunk in range(chunks + SKIPPED + 1):
+        pcm = rng.normal(0, 0.1, form.window_samples).astype(np.float32)
+        for frames in performer.perform([Work(STREAM, chunk, pcm, performer.steps, deadline=0)]):
+            if chunk > SKIPPED:  # `commit` is that of the chunk before, which counts as well
+                yield frames.times
+    performer.close(STREAM)
+
+
+def stages(times: list[StageTimes]) -> dict[str, dict[str, float]]:
+    """p50 and p95 of each stage, milliseconds."""
+    rows = [(t.listen, t.denoise, t.decode, t.commit, t.total) for t in times]
+    p50, p95 = np.percentile(np.array(rows) * 1000, (50, 95), axis=0)
+    return {
+        name: {"p50": round(float(a), 2), "p95": round(float(b), 2)}
+        for name, a, b in zip(STAGES, p50, p95, strict=True)
+    }
+
+
+def parameters(weights: str) -> dict[str, int]:
+    """How many numbers each part of the model has, and all of them."""
+    try:
+        parts = load(weights).named_children()
+    except WeightsError as error:
+        raise BenchError(str(error)) from error
+    counts = {name: sum(p.numel() for p in part.parameters()) for name, part in parts}
+    return {**counts, "all": sum(counts.values())}

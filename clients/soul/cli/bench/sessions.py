@@ -1,0 +1,69 @@
+"""`soul bench sessions`: short calls one after the other, and what the server keeps."""
+
+import asyncio
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from soul.cli.bench.browser import press_start, viewing
+from soul.cli.bench.live import LiveConfig
+from soul.cli.bench.server import BenchError, Resources, Server, serving
+from soul.cli.bench.sounds import write_speech
+
+WARM = 5  # sessions after which caches and pools are full
+CALM_SECONDS = 1.0
+FREE_SECONDS = 20.0
+
+
+async def bench_sessions(config: LiveConfig, count: int) -> dict[str, Any]:
+    """What the server holds after `WARM` and after `count` calls; BenchError if one fails."""
+    if count <= WARM:
+        raise BenchError(f"{count} sessions were asked for; expected more than {WARM}")
+    with tempfile.TemporaryDirectory() as folder:
+        speech = Path(folder) / "speech.wav"
+        write_speech(speech)
+        async with serving(*config.arguments) as server:
+            held = await _hold(server, speech, config, count)
+    return {"model": config.model, "sessions": count, **compare(held)}
+
+
+async def _hold(
+    server: Server, speech: Path, config: LiveConfig, count: int
+) -> dict[int, Resources]:
+    """What the server holds after each call, by the number of calls."""
+    held = {0: await server.resources()}
+    async with viewing(server.url, speech) as page:
+        for number in range(1, count + 1):
+            await press_start(page)
+            await asyncio.sleep(config.seconds)
+            await page.get_by_role("button", name="Stop").first.click()
+            await _freed(server)
+            held[number] = await server.resources()
+        await asyncio.sleep(CALM_SECONDS)
+        held[count] = await server.resources()
+    return held
+
+
+def compare(held: dict[int, Resources]) -> dict[str, Any]:
+    """Before the first, after the warm-up and after the last call, and what grew in between."""
+    count = max(held)
+    warm, last = asdict(held[WARM]), asdict(held[count])
+    return {
+        "before": asdict(held[0]),
+        f"after_{WARM}": warm,
+        f"after_{count}": last,
+        "grown": {name: last[name] - warm[name] for name in warm},
+        "memory_grown_per_session_bytes": round(
+            (last["memory_bytes"] - warm["memory_bytes"]) / (count - WARM)
+        ),
+    }
+
+
+async def _freed(server: Server) -> None:
+    try:
+        async with asyncio.timeout(FREE_SECONDS):
+            while await server.sessions():
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise BenchError(f"a stopped session was still there after {FREE_SECONDS:g} s") from None
