@@ -26,6 +26,7 @@ from soul.training.world import Artist, draw_identity
 
 Frames = NDArray[np.uint8]
 
+SHIPPED = Path(__file__).parent / "weights" / "probe.safetensors"
 SIZE = 256
 _FACE = (48, 72, 208, 232)  # x0, y0, x1, y1: what is kept of a frame for training
 _MOUTH = (72, 132, 184, 228)  # world mouths lie in x 82 .. 176, y 144 .. 214
