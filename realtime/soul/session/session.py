@@ -197,6 +197,7 @@ class Session:
         finally:
             # Sounds, pictures and the resampler's threads end now, not when cycles are collected.
             self._running = None
+            self._pumps.clear()  # how they were cancelled holds all that they had in hand
             await self._close_stream()
 
     async def _close_stream(self) -> None:
