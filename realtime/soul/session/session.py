@@ -195,6 +195,9 @@ class Session:
             if self._peer is not None:
                 await self._peer.close()
         finally:
+            # Sounds, pictures and the resampler's threads end now, not when cycles are collected.
+            self._running = None
+            self._pumps.clear()  # how they were cancelled holds all that they had in hand
             await self._close_stream()
 
     async def _close_stream(self) -> None:
