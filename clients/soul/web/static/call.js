@@ -4,6 +4,9 @@
 const HEARTBEAT_MS = 3000; // on the data channel; the server notices a dead viewer by it
 const SIGN_OF_LIFE_MS = 20000; // on the WebSocket, well inside the server's idle limit
 const GATHERING_MS = 1000; // the first candidate comes within milliseconds; do not wait for ever
+// Browsers keep 40 to 80 ms of sound before they play it, and next to nothing of pictures: lips would
+// run ahead for the half minute that their own synchronisation takes.
+const PICTURE_BUFFER_MS = 60;
 
 export class CallError extends Error {
   constructor(code, sentence) {
@@ -78,6 +81,7 @@ export class Call extends EventTarget {
     this.media = new MediaStream();
     this.pc = new RTCPeerConnection({ iceServers: [], bundlePolicy: 'max-bundle' });
     this.pc.ontrack = (event) => {
+      if (event.track.kind === 'video') event.receiver.jitterBufferTarget = PICTURE_BUFFER_MS;
       this.media.addTrack(event.track);
       this.dispatchEvent(new CustomEvent('track', { detail: this.media }));
     };
