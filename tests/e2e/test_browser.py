@@ -103,8 +103,8 @@ async def test_a_refused_microphone_is_told_in_a_sentence_and_no_session_is_left
 async def test_an_absent_microphone_is_told_in_a_sentence(server: Server) -> None:
     async with viewing(server.url, None) as page:
         await page.evaluate(
-            "navigator.mediaDevices.getUserMedia = () =>"
-            " Promise.reject(new DOMException('none', 'NotFoundError'))"
+            "() => { navigator.mediaDevices.getUserMedia = () =>"
+            " Promise.reject(new DOMException('none', 'NotFoundError')); }"
         )
         with pytest.raises(BenchError, match="No microphone was found"):
             await press_start(page)
