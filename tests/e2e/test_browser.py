@@ -100,6 +100,17 @@ async def test_a_refused_microphone_is_told_in_a_sentence_and_no_session_is_left
         await page.screenshot(path=OUT / "without-microphone.png")
 
 
+async def test_an_absent_microphone_is_told_in_a_sentence(server: Server) -> None:
+    async with viewing(server.url, None) as page:
+        await page.evaluate(
+            "() => { navigator.mediaDevices.getUserMedia = () =>"
+            " Promise.reject(new DOMException('none', 'NotFoundError')); }"
+        )
+        with pytest.raises(BenchError, match="No microphone was found"):
+            await press_start(page)
+        assert await server.sessions() == {}
+
+
 async def test_a_server_that_goes_away_is_told_in_a_sentence(
     small_model: Path, microphone: Path
 ) -> None:

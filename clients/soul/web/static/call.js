@@ -3,7 +3,10 @@
 
 const HEARTBEAT_MS = 3000; // on the data channel; the server notices a dead viewer by it
 const SIGN_OF_LIFE_MS = 20000; // on the WebSocket, well inside the server's idle limit
-const GATHERING_MS = 1000; // host candidates come within milliseconds; do not wait for ever
+const GATHERING_MS = 1000; // the first candidate comes within milliseconds; do not wait for ever
+// Browsers keep 40 to 80 ms of sound before they play it, and next to nothing of pictures: lips would
+// run ahead for the half minute that their own synchronisation takes.
+const PICTURE_BUFFER_MS = 60;
 
 export class CallError extends Error {
   constructor(code, sentence) {
@@ -78,6 +81,7 @@ export class Call extends EventTarget {
     this.media = new MediaStream();
     this.pc = new RTCPeerConnection({ iceServers: [], bundlePolicy: 'max-bundle' });
     this.pc.ontrack = (event) => {
+      if (event.track.kind === 'video') event.receiver.jitterBufferTarget = PICTURE_BUFFER_MS;
       this.media.addTrack(event.track);
       this.dispatchEvent(new CustomEvent('track', { detail: this.media }));
     };
@@ -119,13 +123,13 @@ export class Call extends EventTarget {
     });
   }
 
+  /** The first candidate is enough: the server's answer holds all of its own, and whichever of ours
+   *  a check comes from, it learns by that check (RFC 8445, 7.3.1.3). */
   #gathered() {
     if (this.pc.iceGatheringState === 'complete') return Promise.resolve();
     return new Promise((resolve) => {
       setTimeout(resolve, GATHERING_MS);
-      this.pc.addEventListener('icegatheringstatechange', () => {
-        if (this.pc.iceGatheringState === 'complete') resolve();
-      });
+      this.pc.addEventListener('icecandidate', resolve, { once: true });
     });
   }
 
