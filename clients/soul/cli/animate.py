@@ -5,42 +5,14 @@ for, since torch takes a second.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from soul.cli.console import BAD_INPUT, fail, stdout
-
-
-@dataclass(frozen=True, slots=True)
-class AnimateConfig:
-    """What `soul animate` may be told, and what it does untold."""
-
-    output: Path = Path("out.mp4")
-    prompt: str = ""
-    seed: int = 0
-    steps: int | None = None  # None: the model's own
-    model: str = "soul-mini"
-    device: str = "cpu"
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What `--json` prints. `realtime_factor` is the model's seconds over the film's seconds."""
-
-    frames: int
-    fps: float
-    seconds: float
-    realtime_factor: float
-    first_frame_ms: float
-    model: str
-    device: str
-    peak_memory_bytes: int
-
-
-DEFAULTS = AnimateConfig()
+from soul.cli.plan import DEFAULTS, AnimateConfig
 
 
 def animate(

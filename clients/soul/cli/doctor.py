@@ -13,8 +13,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from soul.cli.animate import DEFAULTS
 from soul.cli.console import FAILED, stdout
+from soul.cli.plan import DEFAULTS
 
 Verdict = Literal["yes", "no", "limited"]
 STYLE: dict[Verdict, str] = {"yes": "green", "no": "red", "limited": "yellow"}

@@ -20,9 +20,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from soul.cli.animate import AnimateConfig, Report
 from soul.cli.console import stderr
 from soul.cli.film import Film, FilmError, pictures_for
+from soul.cli.plan import AnimateConfig, Report
 from soul.cli.sound import Sound, read_sound
 from soul.media.portrait import PortraitError, read_portrait
 from soul.model import sample
