@@ -31,10 +31,10 @@ def train(
 ) -> None:
     """Train `soul-mini` from nothing: its world, its latent space, teacher, student, weights.
 
-    Stages, in order: bank (draws the clips), listener, autoencoder, encode, codebook, light,
-    teacher, student, export, probe, evaluate. Stop it whenever you like: a stage goes on from its
-    last checkpoint, and one that is done is not run again. Look at samples.png and curves.png in
-    each stage's folder while it runs, or point TensorBoard at the run.
+    Stages, in order: bank (draws the clips), listener, autoencoder, encode, codebook, teacher,
+    student, recode, light, export, probe, evaluate. Stop it whenever you like: a stage goes on
+    from its last checkpoint, and one that is done is not run again. Look at samples.png and
+    curves.png in each stage's folder while it runs, or point TensorBoard at the run.
 
     Examples:
 

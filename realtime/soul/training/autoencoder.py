@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -31,6 +32,7 @@ from soul.training.progress import Length, Progress, learning_rate, sheet
 
 PAIR = 2  # latents of one example: the second is painted, the first is the decoder's memory
 GAINS = torch.tensor([5.0, 4.0, 4.0])  # mouth, eyes
+RECODED = 0.6  # share of examples that are painted from what the student would say
 ON_MOUTH = ("mouth_open", "mouth_wide", "lips_press", "jaw", "teeth", "tongue", "smile")
 ON_EYES = ("eye_left", "eye_right", "gaze_x", "gaze_y", "brow_left", "brow_right")
 
@@ -61,6 +63,7 @@ class Example:
     motion: Tensor  # [B, 4·17, 1, 1], the world's own channels
     cells: Tensor  # [B, 4·17, s/16, s/16], 1 where a latent cell lies on what a channel moves
     place: Tensor  # [B, 14, s/16, s/16], where the crop's cells lie in the picture
+    recoded: Tensor | None = None  # [B, 48, s/16, s/16], `frames` as the student would say them
 
 
 def corner(rng: np.random.Generator, box: np.ndarray, crop: int, size: int) -> tuple[int, int]:
@@ -70,11 +73,20 @@ def corner(rng: np.random.Generator, box: np.ndarray, crop: int, size: int) -> t
     return int(at[0]), int(at[1])
 
 
-def draw_example(bank: Bank, rng: np.random.Generator, batch: int, crop: int) -> Example:
-    """Random pairs of latents, cropped around the mouth, an eye, or anywhere."""
+def draw_example(
+    bank: Bank,
+    rng: np.random.Generator,
+    batch: int,
+    crop: int,
+    recoded: NDArray[np.float16] | None = None,
+) -> Example:
+    """Random pairs of latents, cropped around the mouth, an eye, or anywhere.
+
+    `recoded` [clips, n, 48, h, w] are the bank's latents as the student would say them.
+    """
     size, count = bank.config.size, PAIR * FRAMES_PER_LATENT
     crop = min(crop, size)
-    portraits, frames, flows, boxes, motions, where = [], [], [], [], [], []
+    portraits, frames, flows, boxes, motions, where, said = [], [], [], [], [], [], []
     whole = places(size // 16, size // 16)[0]
     for _ in range(batch):
         clip = int(rng.integers(bank.config.clips))
@@ -90,7 +102,10 @@ def draw_example(bank: Bank, rng: np.random.Generator, batch: int, crop: int) ->
         flows.append(bank.flow[clip, now, y // f : y // f + c, x // f : x // f + c])
         boxes.append(bank.boxes[clip, now] - np.array([x, y, x, y], np.float32))
         motions.append(bank.motion[clip, now])
-        where.append(whole[:, y // 16 : (y + crop) // 16, x // 16 : (x + crop) // 16])
+        cells = np.s_[:, y // 16 : (y + crop) // 16, x // 16 : (x + crop) // 16]
+        where.append(whole[cells])
+        if recoded is not None:
+            said.append(recoded[clip, start // FRAMES_PER_LATENT + 1][cells])
     seen = scaled(np.stack(frames))
     return Example(
         scaled(np.stack(portraits)),
@@ -101,6 +116,7 @@ def draw_example(bank: Bank, rng: np.random.Generator, batch: int, crop: int) ->
         torch.from_numpy(np.stack(motions)).view(batch, -1, 1, 1),
         channel_cells(torch.from_numpy(np.stack(boxes)), crop // 16),
         torch.stack(where),
+        torch.from_numpy(np.stack(said)).float() if said else None,
     )
 
 
@@ -164,6 +180,9 @@ class Painter(nn.Module):
         """Pivotal latents, and the latents of the frames with noise of a random amount."""
         pivotal = self.latents(example.portraits.unsqueeze(1), example.place)
         latents = self.latents(example.frames, example.place)
+        if example.recoded is not None:
+            chosen = torch.rand(len(latents), 1, 1, 1) < RECODED
+            latents = torch.where(chosen, example.recoded.to(latents.dtype), latents)
         amount = noise * torch.rand(len(latents), 1, 1, 1)
         return pivotal, latents + amount * torch.randn_like(latents)
 
@@ -202,7 +221,13 @@ def losses(painted: Painted, example: Example) -> dict[str, Tensor]:
 
 
 def train_painter(
-    painter: Painter, bank: Bank, config: PaintConfig, folder: Path, stage: str, seed: int
+    painter: Painter,
+    bank: Bank,
+    config: PaintConfig,
+    folder: Path,
+    stage: str,
+    seed: int,
+    recoded: NDArray[np.float16] | None = None,
 ) -> None:
     """Run or resume one stage; leaves `state.pt`, curves and sample sheets in `folder`."""
     torch.manual_seed(seed)
@@ -216,9 +241,8 @@ def train_painter(
             group["lr"] = learning_rate(progress.fraction, config.peak)
         rng = np.random.default_rng([seed, step])
         telling = progress.fraction < config.tell_first
-        example = draw_example(
-            bank, rng, config.tell_batch if telling else config.batch, config.crop
-        )
+        batch = config.tell_batch if telling else config.batch
+        example = draw_example(bank, rng, batch, config.crop, recoded)
         with torch.autocast("cpu", torch.bfloat16):
             found = (painter.listen_first if telling else painter)(example, config.noise)
         optimizer.zero_grad(set_to_none=True)

@@ -41,7 +41,7 @@ class Latents:
 class TeacherConfig:
     """Flow matching with sound and words dropped now and then, for guidance."""
 
-    length: Length = Length(6000)
+    length: Length = Length(1850)
     batch: int = 16
     chunks: int = 10
     peak: float = 8e-4
@@ -55,7 +55,7 @@ class TeacherConfig:
 class StudentConfig:
     """Trajectory distillation on the student's own rollouts; no guidance is left at run time."""
 
-    length: Length = Length(1500)
+    length: Length = Length(400)
     batch: int = 8
     chunks: int = 10
     peak: float = 2e-4
@@ -295,3 +295,30 @@ def distil(
         total = total + ((flow - wanted).square() * weight).mean() * (levels[0] - levels[-1])
         latent = (latent + (levels[-1] - levels[0]) * flow).detach()
     return total, latent
+
+
+@torch.no_grad()
+def recode(student: Soul, data: Latents, said: NDArray[np.float16], seed: int, batch: int) -> None:
+    """Write into `said` every latent as the student's last step says it, given the true past.
+
+    The true latent is mixed with noise as at that step, so `said` has the student's own errors but
+    still belongs to the very frames: what a decoder must learn to paint from.
+    """
+    torch.manual_seed(seed)
+    level = sigmas(student.config.steps, student.config.shift)[-2]
+    clips, length = data.latents.shape[:2]
+    for first in range(0, clips, batch):
+        some = slice(first, min(first + batch, clips))
+        truth = torch.from_numpy(np.array(data.latents[some])).float()
+        tokens = torch.from_numpy(np.array(data.tokens[some])).float()
+        levels = torch.full((len(truth),), level)
+        with quick():
+            words = student.words(data.prompts[some])
+            pivotal = torch.from_numpy(np.array(data.pivotal[some])).float()
+            windows = fresh_windows(student, pivotal, words)
+            for n in range(length):
+                mixed = torch.lerp(truth[:, n], torch.randn_like(truth[:, n]), level)
+                past = gather(windows)
+                flow = predict(student, mixed, levels, words, tokens[:, n], past)
+                said[some, n] = (mixed - level * flow).numpy()
+                remember(student, windows, truth[:, n], words, tokens[:, n])

@@ -33,7 +33,7 @@ class ListenerConfig:
     takes: int = 320
     seconds: float = 16.0
     seed: int = 11
-    length: Length = Length(4000)
+    length: Length = Length(2120)
     batch: int = 96
     peak: float = 2e-3
 

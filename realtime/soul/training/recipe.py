@@ -1,8 +1,8 @@
 """`soul train`: every stage from nothing to weights that serve, in order, each one resumable.
 
-bank → listener → autoencoder → encode → codebook → light → teacher → student → export → probe →
-evaluate. A stage that has left its `done` file is not run again. Everything follows from the
-recipe and its seed.
+bank → listener → autoencoder → encode → codebook → teacher → student → recode → light → export →
+probe → evaluate. A stage that has left its `done` file is not run again. Everything follows from
+the recipe and its seed.
 """
 
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from soul.model.audio import windows
 from soul.model.config import SOUL_MINI, SoulConfig
@@ -34,6 +35,7 @@ from soul.training.diffusion import (
     Latents,
     StudentConfig,
     TeacherConfig,
+    recode,
     train_student,
     train_teacher,
 )
@@ -46,8 +48,8 @@ log = logging.getLogger("soul.training")
 
 PROBE = "probe.safetensors"
 STAGES = (
-    "bank", "listener", "autoencoder", "encode", "codebook", "light", "teacher", "student",
-    "export", "probe", "evaluate",
+    "bank", "listener", "autoencoder", "encode", "codebook", "teacher", "student", "recode",
+    "light", "export", "probe", "evaluate",
 )  # fmt: skip
 
 
@@ -58,8 +60,8 @@ class Recipe:
     model: SoulConfig = SOUL_MINI
     bank: BankConfig = BankConfig()
     listener: ListenerConfig = ListenerConfig()
-    autoencoder: PaintConfig = PaintConfig(length=Length(5400), batch=4)
-    light: PaintConfig = PaintConfig(length=Length(5400), batch=4)
+    autoencoder: PaintConfig = PaintConfig(length=Length(5650), tell_first=0.15)
+    light: PaintConfig = PaintConfig(length=Length(4000), noise=0.6)
     teacher: TeacherConfig = TeacherConfig()
     student: StudentConfig = StudentConfig()
     quantile: float = 0.995  # of nearest-centroid distances: τ
@@ -122,9 +124,10 @@ class Run:
             "autoencoder": self.train_autoencoder,
             "encode": self.encode,
             "codebook": self.make_codebook,
-            "light": self.train_light,
             "teacher": self.train_teacher,
             "student": self.train_student,
+            "recode": self.recode,
+            "light": self.train_light,
             "export": self.export,
             "probe": self.train_probe,
             "evaluate": self.evaluate,
@@ -143,11 +146,25 @@ class Run:
 
     def train_light(self) -> None:
         painter = new_light(self.recipe.model.vae, self.encoder(), self.recipe.seed + 1)
-        self._paint(painter, self.recipe.light, "light")
+        said = np.load(self.folder / "latents" / "said.npy", mmap_mode="r")
+        self._paint(painter, self.recipe.light, "light", said)
 
-    def _paint(self, painter: Painter, config: PaintConfig, stage: str) -> None:
-        bank = open_bank(self.folder / "bank")
-        train_painter(painter, bank, config, self.folder / stage, stage, self.recipe.seed)
+    def _paint(
+        self,
+        painter: Painter,
+        config: PaintConfig,
+        stage: str,
+        recoded: NDArray[np.float16] | None = None,
+    ) -> None:
+        bank, folder, seed = open_bank(self.folder / "bank"), self.folder / stage, self.recipe.seed
+        train_painter(painter, bank, config, folder, stage, seed, recoded)
+
+    def recode(self) -> None:
+        """The bank's latents as the student says them: what the light decoder learns to paint."""
+        student, data = self.diffusion_model("student"), self.latents()
+        path = self.folder / "latents" / "said.npy"
+        said = np.lib.format.open_memmap(path, "w+", "float16", data.latents.shape)
+        recode(student, data, said, self.recipe.seed, self.recipe.teacher.batch)
 
     def encoder(self) -> Encoder:
         painter = new_autoencoder(self.recipe.model.vae, self.recipe.seed)
