@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 
 def test_lips_follow_held_out_voices(tmp_path: Path) -> None:
     torch.set_num_threads(2)
-    figures = evaluate(load(), load_probe(SHIPPED), TrialConfig(trials=6, chunks=40), tmp_path)
+    figures = evaluate(load(), load_probe(SHIPPED), TrialConfig(trials=4, chunks=40), tmp_path)
     correlation, closed = figures["mouth_correlation"], figures["closed_in_silence"]
     lag = figures["mouth_lag_frames"]
     assert isinstance(correlation, float)

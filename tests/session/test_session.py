@@ -196,7 +196,7 @@ async def test_a_silent_peer_is_given_up(
     room.ahead = 5 * NANOSECONDS
     room.say('{"type": "ping"}')
     await wait_until(lambda: room.heard("pong"))
-    room.ahead = 13 * NANOSECONDS
+    room.ahead = 12 * NANOSECONDS
     await asyncio.sleep(1.2)
     assert not room.closed
     room.ahead = 16 * NANOSECONDS
