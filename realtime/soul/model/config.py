@@ -157,8 +157,8 @@ class SoulConfig:
 SOUL_5B = SoulConfig(name="soul-5b", image_size=512, shift=5.0, centroids=40_000)
 SOUL_MINI = SoulConfig(
     name="soul-mini",
-    noise_memory=0.95,
-    noise_scale=0.8,
+    noise_memory=1.0,
+    noise_scale=0.7,
     dit=DiTConfig(dim=256, ffn_dim=768, layers=5, heads=4, text_len=16, text_dim=64, audio_dim=256),
 )
 SOUL_TEST = SoulConfig(
