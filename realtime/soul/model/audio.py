@@ -64,7 +64,7 @@ class AudioEncoder(nn.Module):
         self.conv4 = nn.Conv1d(w, w, 3, stride=2, padding=1)
         self.norm = nn.LayerNorm(w)
         self.out = nn.Linear(w, config.out_dim)
-        self.tokens = (config.window_mels + 3) // 4
+        self.tokens = config.tokens
         self.place = nn.Parameter(torch.randn(self.tokens, w) * 0.02)
 
     def forward(self, pcm: Tensor) -> Tensor:

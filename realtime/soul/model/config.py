@@ -57,6 +57,11 @@ class AudioConfig:
         return self.past_mels + MELS_PER_LATENT + self.future_mels
 
     @property
+    def tokens(self) -> int:
+        """Audio tokens of one chunk: two convolutions halve the mel frames, rounding up."""
+        return (self.window_mels + 3) // 4
+
+    @property
     def past_samples(self) -> int:
         return self.past_mels * MEL_HOP + MEL_WINDOW // 2
 

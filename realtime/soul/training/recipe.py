@@ -276,7 +276,7 @@ def encoded_arrays(folder: Path, bank: Bank, model: SoulConfig) -> dict[str, np.
     folder.mkdir(parents=True, exist_ok=True)
     n, t = bank.config.clips, bank.config.latents
     cell = (model.vae.channels, model.grid, model.grid)
-    tokens = (n, t, (model.audio.window_mels + 3) // 4, model.audio.out_dim)
+    tokens = (n, t, model.audio.tokens, model.audio.out_dim)
     wanted = {"pivotal": (n, *cell), "latents": (n, t, *cell), "tokens": tokens}
     return {
         name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", "float16", shape)
