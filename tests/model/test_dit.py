@@ -107,7 +107,7 @@ def test_soul_mini_is_small() -> None:
         mini = Soul(SOUL_MINI)
     assert 5_000_000 < sum(p.numel() for p in mini.parameters()) < 10_000_000
     assert {n.split(".")[0] for n in mini.state_dict()} == {
-        "encoder", "decoder", "audio", "text", "dit", "codebook",
+        "encoder", "decoder", "audio", "text", "dit", "codebook", "lids",
     }  # fmt: skip
 
 
@@ -272,7 +272,7 @@ def test_one_latent_is_as_the_plain_twin_says(model: Soul, heard: bool) -> None:
     latent, times = torch.randn(2, 48, 4, 6), torch.rand(2, 6) * 1000
     text = torch.randn(2, DIT.text_len, DIT.text_dim)
     audio = torch.randn(2, 13, DIT.audio_dim) if heard else None
-    found = model.dit(latent, times, text, audio, None, 4)
+    found = model.dit(latent, times, text, audio, None)
     assert found.flow.shape == latent.shape
     for b in range(2):
         sound = None if audio is None else audio[b]
@@ -287,8 +287,8 @@ def test_one_latent_is_as_the_plain_twin_says(model: Soul, heard: bool) -> None:
 def test_one_timestep_for_all_tokens_is_the_same_as_one_each(model: Soul) -> None:
     latent, text = torch.randn(2, 48, 4, 4), torch.randn(2, 16, DIT.text_dim)
     times = torch.tensor([0.0, 700.0])
-    one = model.dit(latent, times, text, None, None, 4).flow
-    each = model.dit(latent, times[:, None].expand(-1, 4).contiguous(), text, None, None, 4).flow
+    one = model.dit(latent, times, text, None, None).flow
+    each = model.dit(latent, times[:, None].expand(-1, 4).contiguous(), text, None, None).flow
     torch.testing.assert_close(one, each, atol=1e-5, rtol=1e-5)
 
 
@@ -303,7 +303,7 @@ def test_a_long_stream_is_as_the_plain_twins_endless_list_says(model: Soul) -> N
     past = Past(plain(pivotal[0], clean, text[0], None)[1])
     for _ in range(2 * config.window + 2):
         latent, audio = torch.randn(1, 48, 4, 4), torch.randn(1, 13, DIT.audio_dim)
-        seen = model.dit(latent, noisy[:1], text, audio, gather([window]), config.sink_distance)
+        seen = model.dit(latent, noisy[:1], text, audio, gather([window], config))
         memory = (past, config.window, config.sink_distance)
         close(seen.flow[0], plain(latent[0], noisy, text[0], audio[0], *memory)[0])
         remember(model, [window], latent, text, audio)
@@ -331,8 +331,8 @@ def test_a_chunk_sees_the_sink_and_its_past_the_same_however_late_it_is(
     latent, text = torch.randn(1, 48, 4, 4), torch.randn(1, 16, DIT.text_dim)
 
     def flow(at: int, sink: Tensor) -> Tensor:
-        context = gather([placed(model, at, unturned, values, sink)])
-        answer: Tensor = model.dit(latent, torch.tensor([500.0]), text, None, context, 4).flow
+        context = gather([placed(model, at, unturned, values, sink)], SOUL_TEST)
+        answer: Tensor = model.dit(latent, torch.tensor([500.0]), text, None, context).flow
         return answer
 
     torch.testing.assert_close(flow(chunk, sink), flow(10, sink), atol=1e-4, rtol=1e-4)
@@ -347,7 +347,7 @@ def test_what_an_unfilled_slot_holds_has_no_say(model: Soul) -> None:
 
     def flow() -> Tensor:
         answer: Tensor = model.dit(
-            latent, torch.tensor([500.0]), text, None, gather([window]), 4
+            latent, torch.tensor([500.0]), text, None, gather([window], SOUL_TEST)
         ).flow
         return answer
 
@@ -366,11 +366,11 @@ def test_every_stream_of_a_batch_is_at_its_own_position(model: Soul) -> None:
         remember(model, windows[1:], torch.randn(1, 48, 4, 4), text[1:], torch.randn(1, 13, 16))
     assert [w.written for w in windows] == [0, 4]
     times, sound = torch.tensor([500.0, 900.0]), torch.randn(2, 13, 16)
-    both = model.dit(latent, times, text, sound, gather(windows), 4)
+    both = model.dit(latent, times, text, sound, gather(windows, SOUL_TEST))
     for i in range(2):
         part = slice(i, i + 1)
         alone = model.dit(latent[part], times[part], text[part], sound[part],
-                          gather(windows[part]), 4)  # fmt: skip
+                          gather(windows[part], SOUL_TEST))  # fmt: skip
         torch.testing.assert_close(both.flow[part], alone.flow, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(both.keys[:, part], alone.keys, atol=1e-5, rtol=1e-5)
 

@@ -48,7 +48,7 @@ def voice(seed: int, chunks: int = CHUNKS) -> Tensor:
 
 def step(model: Soul, states: Sequence[StreamState], pcm: Tensor) -> tuple[Tensor, Tensor]:
     """`advance`, with the latents to look at."""
-    audio = listen(model, pcm)
+    audio = listen(model, states, pcm)
     latents = denoise(model, states, audio, model.config.steps)
     pictures = decode(model, states, latents)
     commit(model, states, latents, audio)
@@ -78,7 +78,7 @@ def streamed(pcm: Tensor, pieces: Sequence[int]) -> list[Tensor]:
 
 
 def test_advance_is_its_four_parts(model: Soul, portraits: Tensor) -> None:
-    heard = cut(model, voice(0))
+    heard = cut(model.config, voice(0))
     state = open_stream(model, portraits[0], "x", 5)
     pictures = torch.cat([advance(model, [state], window[None]) for window in heard])
     assert torch.equal(pictures, roll(model, portraits[0], heard).pictures)
@@ -89,7 +89,7 @@ def test_advance_is_its_four_parts(model: Soul, portraits: Tensor) -> None:
 
 def test_sound_moves_the_picture_all_the_time(model: Soul, portraits: Tensor) -> None:
     """Nothing above or below would mean much if the model stood still."""
-    shown = roll(model, portraits[0], cut(model, voice(0)))
+    shown = roll(model, portraits[0], cut(model.config, voice(0)))
     deaf = roll(model, portraits[0], torch.zeros(CHUNKS, SOUL_TEST.window_samples))
     for n in range(CHUNKS):
         assert not torch.allclose(shown.latents[n], deaf.latents[n], atol=TOLERANCE, rtol=0)
@@ -100,7 +100,7 @@ def test_sound_moves_the_picture_all_the_time(model: Soul, portraits: Tensor) ->
 def test_streamed_equals_offline(model: Soul, portraits: Tensor, pieces: list[int]) -> None:
     """Cut piece by piece as a call does, and in a batch whose other streams are elsewhere."""
     pcm = voice(1)
-    offline = roll(model, portraits[0], cut(model, pcm))
+    offline = roll(model, portraits[0], cut(model.config, pcm))
     state = open_stream(model, portraits[0], "x", 5)
     others = [open_stream(model, portraits[1], "another", 6)]
     for n, window in enumerate(streamed(pcm, pieces)):
@@ -114,11 +114,11 @@ def test_streamed_equals_offline(model: Soul, portraits: Tensor, pieces: list[in
 
 def test_the_engines_windows_are_those_of_the_recording(model: Soul) -> None:
     pcm = voice(2)
-    assert torch.equal(torch.stack(streamed(pcm, [320])), cut(model, pcm))
+    assert torch.equal(torch.stack(streamed(pcm, [320])), cut(model.config, pcm))
 
 
 def test_each_stream_of_a_batch_is_as_alone(model: Soul, portraits: Tensor) -> None:
-    sounds = [cut(model, voice(n)) for n in range(3)]
+    sounds = [cut(model.config, voice(n)) for n in range(3)]
     states = [open_stream(model, portraits[n], f"prompt {n}", n) for n in range(3)]
     for n in range(CHUNKS):
         latents, _ = step(model, states, torch.stack([s[n] for s in sounds]))
@@ -131,7 +131,7 @@ def test_each_stream_of_a_batch_is_as_alone(model: Soul, portraits: Tensor) -> N
 
 def test_one_stream_cannot_see_another(model: Soul, portraits: Tensor) -> None:
     """Everything of stream B is exchanged; not a bit of stream A changes."""
-    mine = cut(model, voice(0))
+    mine = cut(model.config, voice(0))
 
     def first_of_two(portrait: Tensor, prompt: str, seed: int, sound: Tensor) -> Shown:
         states = [open_stream(model, portraits[0], "x", 5),
@@ -139,8 +139,8 @@ def test_one_stream_cannot_see_another(model: Soul, portraits: Tensor) -> None:
         shown = [step(model, states, torch.stack(pair)) for pair in zip(mine, sound, strict=True)]
         return Shown(torch.stack([z[0] for z, _ in shown]), torch.stack([p[0] for _, p in shown]))
 
-    one = first_of_two(portraits[1], "calm", 1, cut(model, voice(1)))
-    other = first_of_two(portraits[2], "glad", 2, cut(model, voice(2) * 9))
+    one = first_of_two(portraits[1], "calm", 1, cut(model.config, voice(1)))
+    other = first_of_two(portraits[2], "glad", 2, cut(model.config, voice(2) * 9))
     assert torch.equal(one.latents, other.latents)
     assert torch.equal(one.pictures, other.pictures)
 
@@ -153,8 +153,8 @@ def test_the_future_of_the_sound_cannot_change_the_past_of_the_picture(
     pcm, changed = voice(3), voice(3)
     first = (last + 1) * CHUNK + AHEAD
     changed[first:] = voice(4)[first:] + 0.3
-    before = roll(model, portraits[0], cut(model, pcm))
-    after = roll(model, portraits[0], cut(model, changed))
+    before = roll(model, portraits[0], cut(model.config, pcm))
+    after = roll(model, portraits[0], cut(model.config, changed))
     assert torch.equal(before.latents[: last + 1], after.latents[: last + 1])
     assert torch.equal(before.pictures[: last + 1], after.pictures[: last + 1])
     assert not torch.equal(before.latents[last + 1], after.latents[last + 1])
@@ -164,14 +164,14 @@ def test_a_chunk_hears_up_to_its_lookahead(model: Soul, portraits: Tensor) -> No
     pcm, changed = voice(3), voice(3)
     end = 3 * CHUNK + AHEAD
     changed[end - 100 : end] += 0.5
-    before = roll(model, portraits[0], cut(model, pcm))
-    after = roll(model, portraits[0], cut(model, changed))
+    before = roll(model, portraits[0], cut(model.config, pcm))
+    after = roll(model, portraits[0], cut(model.config, changed))
     assert torch.equal(before.latents[:2], after.latents[:2])
     assert not torch.equal(before.latents[2], after.latents[2])
 
 
 def test_a_seed_is_one_performance(model: Soul, portraits: Tensor) -> None:
-    heard = cut(model, voice(0, 2))
+    heard = cut(model.config, voice(0, 2))
     first, again, other = (roll(model, portraits[0], heard, seed) for seed in (1, 1, 2))
     assert torch.equal(first.pictures, again.pictures)
     assert torch.equal(first.latents, again.latents)
@@ -179,7 +179,7 @@ def test_a_seed_is_one_performance(model: Soul, portraits: Tensor) -> None:
 
 
 def test_portrait_and_prompt_matter(model: Soul, portraits: Tensor) -> None:
-    heard = cut(model, voice(0, 2))
+    heard = cut(model.config, voice(0, 2))
     first = roll(model, portraits[0], heard, prompt="calm")
     assert not torch.equal(first.latents, roll(model, portraits[1], heard, prompt="calm").latents)
     assert not torch.equal(first.latents, roll(model, portraits[0], heard, prompt="glad").latents)
@@ -187,7 +187,7 @@ def test_portrait_and_prompt_matter(model: Soul, portraits: Tensor) -> None:
 
 def test_latents_are_pulled_back_before_they_become_context(model: Soul, portraits: Tensor) -> None:
     """τ changes what follows, never the chunk itself, and the share of strays is told."""
-    heard, tau = cut(model, voice(0, 2)), float(model.codebook.threshold)
+    heard, tau = cut(model.config, voice(0, 2)), float(model.codebook.threshold)
     states = []
     rolled = []
     for threshold in (tau, float("inf")):
@@ -205,7 +205,7 @@ def test_latents_are_pulled_back_before_they_become_context(model: Soul, portrai
 def test_pictures_may_leave_before_the_commit(model: Soul, portraits: Tensor) -> None:
     """Decoding moves the decoder's own memory alone; the window waits for the commit."""
     state = open_stream(model, portraits[0], "x", 5)
-    audio = listen(model, torch.zeros(1, SOUL_TEST.window_samples))
+    audio = listen(model, [state], torch.zeros(1, SOUL_TEST.window_samples))
     latents = denoise(model, [state], audio, 2)
     keys, memory = state.window.keys.clone(), state.decoder
     decode(model, [state], latents)
@@ -253,7 +253,7 @@ def test_a_portrait_of_the_wrong_size_is_named(model: Soul) -> None:
 
 def test_a_window_of_the_wrong_length_is_named(model: Soul) -> None:
     with pytest.raises(ValueError, match="8400 samples, got 8399"):
-        listen(model, torch.zeros(1, 8399))
+        listen(model, [], torch.zeros(1, 8399))
 
 
 def test_building_leaves_the_callers_random_numbers_alone() -> None:

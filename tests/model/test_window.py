@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soul.model.config import SOUL_TEST, SoulConfig
+from soul.model.rope import rotate, rotation
 from soul.model.window import Window, empty_window, gather
 
 DIT = SOUL_TEST.dit
@@ -44,13 +45,14 @@ def test_the_ring_holds_the_last_latents_of_an_endless_list(slots: int, count: i
 @given(st.integers(1, 6), st.integers(0, 25))
 def test_shapes_never_change(slots: int, count: int) -> None:
     window = empty(slots)
-    before, storage = gather([window]), window.keys.data_ptr()
+    sizes = config(slots)
+    before, storage = gather([window], sizes), window.keys.data_ptr()
     for number in range(count):
         write(window, number)
-    after = gather([window])
+    after = gather([window], sizes)
     assert window.keys.data_ptr() == storage
-    assert [t.shape for t in (after.keys, after.values, after.sink_keys, after.visible)] == [
-        t.shape for t in (before.keys, before.values, before.sink_keys, before.visible)
+    assert [t.shape for t in (after.keys, after.values, after.turn, after.visible)] == [
+        t.shape for t in (before.keys, before.values, before.turn, before.visible)
     ]
 
 
@@ -59,7 +61,7 @@ def test_what_is_not_filled_is_not_seen(slots: int, count: int) -> None:
     window = empty(slots)
     for number in range(count):
         write(window, number)
-    context, tokens = gather([window]), SOUL_TEST.tokens
+    context, tokens = gather([window], config(slots)), SOUL_TEST.tokens
     seen = context.visible[0, 0, 0].view(slots + 2, tokens)
     assert (seen == seen[:, :1]).all()  # whole latents
     filled = min(count, slots)
@@ -79,9 +81,11 @@ def test_the_sink_never_leaves() -> None:
     window.sink_keys, window.sink_values = torch.full(ONE, 7.0), torch.full(ONE, 8.0)
     for number in range(50):
         write(window, number)
-    context = gather([window])
-    assert (context.sink_keys == 7).all()
-    assert (context.sink_values == 8).all()
+    context = gather([window], config(3))
+    behind = rotation(torch.tensor([50 - 4]), 2, 2, DIT.head_dim)
+    turned = rotate(window.sink_keys, behind)
+    assert torch.equal(context.keys[:, 0, :, : SOUL_TEST.tokens], turned)
+    assert (context.values[:, 0, :, : SOUL_TEST.tokens] == 8).all()
 
 
 def test_a_slot_comes_back_as_one_run_of_tokens() -> None:
@@ -89,9 +93,9 @@ def test_a_slot_comes_back_as_one_run_of_tokens() -> None:
     drawn = torch.randn(3, *ONE)
     for latent in drawn:
         window.write(latent, -latent)
-    context = gather([window])
+    context = gather([window], config(3))
     for slot in range(3):
-        tokens = slice(slot * SOUL_TEST.tokens, (slot + 1) * SOUL_TEST.tokens)
+        tokens = slice((slot + 1) * SOUL_TEST.tokens, (slot + 2) * SOUL_TEST.tokens)
         assert torch.equal(context.keys[:, 0, :, tokens], drawn[slot])
         assert torch.equal(context.values[:, 0, :, tokens], -drawn[slot])
 
@@ -102,18 +106,23 @@ def test_streams_side_by_side_are_each_as_alone(counts: tuple[int, int]) -> None
     for window, count in zip(windows, counts, strict=True):
         for number in range(count):
             write(window, number + 10 * count)
-    both = gather(windows)
-    assert both.positions.tolist() == list(counts)
+    both = gather(windows, config(3))
+    now = rotation(torch.tensor(counts), 2, 2, DIT.head_dim)
+    assert torch.equal(both.turn, now)
     for i, window in enumerate(windows):
-        alone = gather([window])
+        alone = gather([window], config(3))
         assert torch.equal(both.keys[:, i : i + 1], alone.keys)
         assert torch.equal(both.values[:, i : i + 1], alone.values)
         assert torch.equal(both.visible[i : i + 1], alone.visible)
 
 
 def test_positions_are_whole_numbers_without_end() -> None:
-    window = empty()
-    window.written = 10_000_000_019
-    context = gather([window])
-    assert context.positions.tolist() == [10_000_000_019]
-    assert not context.positions.is_floating_point()
+    """The two latents differ by one position, which float32 could not tell apart."""
+    turns = []
+    for written in (10_000_000_019, 10_000_000_020):
+        window = empty()
+        window.written = written
+        turns.append(gather([window], config(3)).turn)
+    now = rotation(torch.tensor([10_000_000_019]), 2, 2, DIT.head_dim)
+    assert torch.equal(turns[0], now)
+    assert not torch.allclose(turns[0], turns[1], atol=1e-2)

@@ -48,6 +48,7 @@ def data() -> Latents:
         rng.standard_normal((3, 48, 4, 4)).astype(np.float16),
         rng.standard_normal((3, 6, 48, 4, 4)).astype(np.float16),
         rng.standard_normal((3, 6, 13, 16)).astype(np.float16),
+        rng.random((3, 6, 4), np.float32),
         boxes,
         ("calm", "glad", "sad"),
     )
@@ -77,6 +78,7 @@ def test_stretches_hold_together(data: Latents) -> None:
         assert len(starts) == 1
         tokens = data.tokens[clip, starts[0] : starts[0] + 4]
         assert np.array_equal(clips.tokens[b].numpy(), tokens)
+        assert np.array_equal(clips.lids[b].numpy(), data.lids[clip, starts[0] : starts[0] + 4])
 
 
 def test_the_mouth_weighs_more_and_the_mean_is_one(data: Latents) -> None:
@@ -97,7 +99,7 @@ def test_a_fresh_window_has_its_sink_and_nothing_else(model: Soul, data: Latents
 
 def test_guidance_of_one_is_plain_sampling(model: Soul, data: Latents) -> None:
     clips, words = rollout(model, data)
-    past = gather(fresh_windows(model, clips.pivotal, words))
+    past = gather(fresh_windows(model, clips.pivotal, words), SOUL_TEST)
     levels, noise = sigmas(3, 3.0), torch.randn(2, 48, 4, 4)
     found = guide(model, noise, levels, words, clips.tokens[:, 0], past, 1.0)
     wanted = noise
@@ -110,7 +112,7 @@ def test_guidance_of_one_is_plain_sampling(model: Soul, data: Latents) -> None:
 
 def test_guidance_leads_away_from_silence(model: Soul, data: Latents) -> None:
     clips, words = rollout(model, data)
-    past = gather(fresh_windows(model, clips.pivotal, words))
+    past = gather(fresh_windows(model, clips.pivotal, words), SOUL_TEST)
     noise, sound = torch.randn(2, 48, 4, 4), clips.tokens[:, 0]
     plain, more = (guide(model, noise, [1.0, 0.0], words, sound, past, g) for g in (1.0, 2.5))
     deaf = predict(model, noise, torch.ones(2), words, None, past)
@@ -126,15 +128,16 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn(
     windows = fresh_windows(model, clips.pivotal, words)
     config = StudentConfig(teacher_steps=steps, guidance=1.0)
     student = deepcopy(model)
+    sound, noise = clips.heard(model, 0), torch.randn(2, 48, 4, 4)
     loss, latent = distil(
-        model, student, (windows, windows), (words, words), clips.tokens[:, 0], steps,
+        model, student, (windows, windows), (words, words), (sound, sound), noise, steps,
         clips.weight[:, 0], config,
     )  # fmt: skip
     assert loss.item() == pytest.approx(0, abs=1e-9)
     assert not latent.requires_grad
     guided = StudentConfig(teacher_steps=steps, guidance=3.0)
     loss, _ = distil(
-        model, student, (windows, windows), (words, words), clips.tokens[:, 0], steps,
+        model, student, (windows, windows), (words, words), (sound, sound), noise, steps,
         clips.weight[:, 0], guided,
     )  # fmt: skip
     assert loss.item() > 1e-6
@@ -194,4 +197,4 @@ def test_a_student_stopped_and_resumed_is_the_same(
     taught = whole.state_dict()
     learned = {name.split(".")[0] for name, v in model.state_dict().items()
                if not torch.equal(v, taught[name])}  # fmt: skip
-    assert learned == {"dit", "text"}
+    assert learned == {"dit", "text", "lids"}

@@ -73,7 +73,7 @@ def test_what_is_exported_loads_and_runs(folder: Path) -> None:
     assert 0 < float(model.codebook.threshold) < float("inf")
     with torch.inference_mode():
         state = open_stream(model, torch.zeros(3, 64, 64), "a person", seed=0)
-        for window in cut(model, torch.randn(6000) * 0.1):
+        for window in cut(model.config, torch.randn(6000) * 0.1):
             pictures = advance(model, [state], window[None])
     assert pictures.shape == (1, 4, 64, 64, 3)
     assert state.chunk == 3

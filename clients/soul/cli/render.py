@@ -74,10 +74,10 @@ def render(
     with torch.inference_mode():
         still = torch.from_numpy(portrait.copy()).permute(2, 0, 1).float() / 127.5 - 1
         states = [sample.open_stream(model, still, config.prompt, config.seed)]
-        chunks = sample.cut(model, torch.from_numpy(sound.speech).to(model.device))
+        chunks = sample.cut(model.config, torch.from_numpy(sound.speech).to(model.device))
     for pcm in chunks:
         with torch.inference_mode():  # entered anew: a mode held across a yield would leak out
-            audio = sample.listen(model, pcm.unsqueeze(0))
+            audio = sample.listen(model, states, pcm.unsqueeze(0))
             latents = sample.denoise(model, states, audio, config.steps or model.config.steps)
             pictures = sample.decode(model, states, latents)[0].cpu().numpy()
         yield pictures

@@ -110,6 +110,7 @@ class SoulConfig:
     noise_memory: float = 0.0  # correlation of a chunk's noise with the one before; 0: independent
     noise_scale: float = 1.0  # deviation of the noise that a chunk starts from
     centroids: int = 1024
+    lid_width: int = 0  # of the encoder that tells the DiT of blinks; 0: it is not told
 
     def __post_init__(self) -> None:
         if self.dit.dim % (2 * self.dit.heads):
@@ -164,12 +165,14 @@ SOUL_MINI = SoulConfig(
     name="soul-mini",
     noise_memory=1.0,
     noise_scale=0.7,
+    lid_width=64,
     dit=DiTConfig(dim=256, ffn_dim=768, layers=5, heads=4, text_len=16, text_dim=64, audio_dim=256),
 )
 SOUL_TEST = SoulConfig(
     name="soul-test",
     image_size=64,
     noise_memory=0.5,
+    lid_width=8,
     dit=DiTConfig(dim=48, ffn_dim=64, layers=2, heads=2, text_len=16, text_dim=16, audio_dim=16),
     audio=AudioConfig(width=16, out_dim=16),
     text=TextConfig(vocabulary=64, dim=16),

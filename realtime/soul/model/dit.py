@@ -123,7 +123,6 @@ class DiT(nn.Module):
         text: Tensor,
         audio: Tensor | None,
         context: Context | None,
-        sink_distance: int,
     ) -> Pass:
         """One pass over one latent of each stream.
 
@@ -139,20 +138,14 @@ class DiT(nn.Module):
         time = self.time_projection(emb).unflatten(-1, (6, -1))
         words = self.text_embedding(text)
         sound = None if audio is None else self.audio_embedding(audio)
-        position = (
-            torch.zeros(len(x), dtype=torch.long, device=x.device)
-            if context is None
-            else context.positions
-        )
-        turn = rotation(position, rows, columns, self.config.head_dim)
-        sink_turn = (
-            None
-            if context is None
-            else rotation(position - sink_distance, rows, columns, self.config.head_dim)
-        )
+        if context is None:
+            first = torch.zeros(len(x), dtype=torch.long, device=x.device)
+            turn = rotation(first, rows, columns, self.config.head_dim)
+        else:
+            turn = context.turn
         keys, values = [], []
         for index, block in enumerate(self.blocks):
-            memory = None if context is None else recall(context, index, sink_turn)
+            memory = None if context is None else recall(context, index)
             x, key, value = block(x, time, turn, memory, words, sound)
             keys.append(key if context is None else rotate(key, turn))
             values.append(value)
@@ -166,12 +159,6 @@ class DiT(nn.Module):
         return x.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
 
 
-def recall(context: Context, layer: int, sink_turn: Tensor | None) -> Memory:
-    """The memory of one layer, the sink turned to its fixed distance behind the chunk."""
-    assert sink_turn is not None
-    sink = rotate(context.sink_keys[layer], sink_turn)
-    return Memory(
-        torch.cat((sink, context.keys[layer]), 2),
-        torch.cat((context.sink_values[layer], context.values[layer]), 2),
-        context.visible,
-    )
+def recall(context: Context, layer: int) -> Memory:
+    """What one layer remembers."""
+    return Memory(context.keys[layer], context.values[layer], context.visible)

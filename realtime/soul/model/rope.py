@@ -46,7 +46,7 @@ def rotation(times: Tensor, rows: int, columns: int, head_dim: int) -> Tensor:
 
 
 def rotate(x: Tensor, rotation: Tensor) -> Tensor:
-    """Turn pairs of `x` [B, heads, tokens, d] by `rotation` [2, B, tokens, d / 2]."""
+    """Turn pairs of `x` [..., B, heads, tokens, d] by `rotation` [2, B, tokens, d / 2]."""
     cos, sin = rotation.unsqueeze(2).unbind(0)
     even, odd = x.float().view(*x.shape[:-1], -1, 2).unbind(-1)
     turned = torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1)

@@ -16,9 +16,11 @@ from soul.model.audio import AudioEncoder, windows
 from soul.model.codebook import Codebook
 from soul.model.config import SoulConfig
 from soul.model.dit import DiT
+from soul.model.lids import Blinks, LidEncoder
 from soul.model.text import TextEncoder, tokenize
 from soul.model.vae import Encoder, Reference, light_decoder, to_bytes
 from soul.model.window import Context, Window, empty_window, gather
+from soul.timebase import FRAMES_PER_LATENT
 
 TIMESTEPS = 1000.0  # Wan's scale: noise level 1 is timestep 1000
 
@@ -35,6 +37,7 @@ class Soul(nn.Module):
         self.text = TextEncoder(config.text)
         self.dit = DiT(config.dit)
         self.codebook = Codebook(config.centroids, config.vae.channels)
+        self.lids = LidEncoder(config.lid_width, config.dit.audio_dim) if config.lid_width else None
 
     @property
     def device(self) -> torch.device:
@@ -44,6 +47,10 @@ class Soul(nn.Module):
         """Prompts → [B, length, text_dim]."""
         numbers = torch.stack([tokenize(p, self.config.text) for p in prompts])
         return self.text(numbers.to(self.device))  # type: ignore[no-any-return]
+
+    def told(self, audio: Tensor, lids: Tensor) -> Tensor:
+        """Audio tokens [B, m, audio_dim], and the lids [B, 4] of the chunk as one more of them."""
+        return audio if self.lids is None else torch.cat((audio, self.lids(lids)), 1)
 
 
 @dataclass(slots=True)
@@ -55,6 +62,7 @@ class StreamState:
     decoder: Tensor  # [1, C, h, w], the decoder's own memory
     words: Tensor  # [length, text_dim]
     noise: torch.Generator
+    blinks: Blinks
     drawn: Tensor | None = None  # [1, C, h, w], the noise of the chunk before
     strays: float = 0.0  # share of the last latent's cells that the codebook pulled back
 
@@ -93,23 +101,27 @@ def open_stream(model: Soul, portrait: Tensor, prompt: str, seed: int) -> Stream
     write_sink(model, [window], pivotal, words)
     noise = torch.Generator(model.device).manual_seed(seed)
     state = model.decoder.first_state(reference)
-    return StreamState(window, reference, state, words[0], noise)
+    return StreamState(window, reference, state, words[0], noise, Blinks(seed))
 
 
 def write_sink(model: Soul, windows: Sequence[Window], pivotal: Tensor, words: Tensor) -> None:
     """The pivotal latents [B, C, h, w] become the sinks: one clean pass, keys left unturned."""
     clean = torch.zeros(len(pivotal), device=pivotal.device)
-    seen = model.dit(pivotal, clean, words, None, None, model.config.sink_distance)
+    seen = model.dit(pivotal, clean, words, None, None)
     for i, window in enumerate(windows):
         window.sink_keys, window.sink_values = seen.keys[:, i], seen.values[:, i]
 
 
-def listen(model: Soul, pcm: Tensor) -> Tensor:
-    """Each stream's window of samples [B, window_samples] → audio tokens [B, n, audio_dim]."""
+def listen(model: Soul, states: Sequence[StreamState], pcm: Tensor) -> Tensor:
+    """Each stream's window of samples [B, window_samples] → audio tokens [B, n, audio_dim].
+
+    Once a chunk: with the sound the DiT is told of the stream's next four frames of blinking.
+    """
     expected = model.config.window_samples
     if pcm.shape[-1] != expected:
         raise ValueError(f"a chunk hears {expected} samples, got {pcm.shape[-1]}")
-    return model.audio(pcm)  # type: ignore[no-any-return]
+    lids = torch.tensor([s.blinks.next(FRAMES_PER_LATENT) for s in states], device=pcm.device)
+    return model.told(model.audio(pcm), lids)
 
 
 def flow(
@@ -117,7 +129,7 @@ def flow(
 ) -> Tensor:
     """The predicted flow of one denoising pass at one noise `level` for the whole batch."""
     timesteps = torch.full((len(latent),), level * TIMESTEPS, device=latent.device)
-    answer = model.dit(latent, timesteps, words, audio, context, model.config.sink_distance)
+    answer = model.dit(latent, timesteps, words, audio, context)
     return answer.flow  # type: ignore[no-any-return]
 
 
@@ -140,7 +152,7 @@ def denoise(model: Soul, states: Sequence[StreamState], audio: Tensor, steps: in
     config = model.config
     latent = config.noise_scale * torch.cat([draw_noise(model, s) for s in states])
     words = torch.stack([s.words for s in states])
-    context = gather([s.window for s in states])
+    context = gather([s.window for s in states], config)
     levels = sigmas(steps, config.shift)
     for level, following in pairwise(levels):
         latent = latent + (following - level) * flow(model, latent, level, words, audio, context)
@@ -170,8 +182,8 @@ def remember(
 ) -> None:
     """The clean pass: keys and values of `latents`, at timestep 0, go into each stream's ring."""
     clean = torch.zeros(len(latents), device=latents.device)
-    context = gather(windows)
-    seen = model.dit(latents, clean, words, audio, context, model.config.sink_distance)
+    context = gather(windows, model.config)
+    seen = model.dit(latents, clean, words, audio, context)
     for i, window in enumerate(windows):
         window.write(seen.keys[:, i], seen.values[:, i])
 
@@ -180,16 +192,15 @@ def advance(
     model: Soul, states: Sequence[StreamState], pcm: Tensor, steps: int | None = None
 ) -> Tensor:
     """One whole chunk of each stream: [B, window_samples] → pictures [B, 4, H, W, 3] uint8."""
-    audio = listen(model, pcm)
+    audio = listen(model, states, pcm)
     latents = denoise(model, states, audio, steps or model.config.steps)
     pictures = decode(model, states, latents)
     commit(model, states, latents, audio)
     return pictures
 
 
-def cut(model: Soul, pcm: Tensor) -> Tensor:
+def cut(config: SoulConfig, pcm: Tensor) -> Tensor:
     """A whole recording [n] at 16 kHz → every chunk's window [chunks, window_samples]."""
-    config = model.config
     return windows(
         pcm, config.audio.past_samples, config.chunk_samples, config.audio.lookahead_samples
     )

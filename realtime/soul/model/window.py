@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from soul.model.config import SoulConfig
+from soul.model.rope import rotate, rotation
 
 
 @dataclass(slots=True)
@@ -55,30 +56,35 @@ def empty_window(config: SoulConfig, device: torch.device, dtype: torch.dtype) -
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The windows of a batch side by side, as the DiT reads them."""
+    """The windows of a batch side by side, as every pass over one chunk reads them."""
 
-    keys: Tensor  # [layers, B, heads, slots·tokens, head_dim]
+    keys: Tensor  # [layers, B, heads, (1 + slots)·tokens, head_dim], turned: sink, ring
     values: Tensor
-    sink_keys: Tensor  # [layers, B, heads, tokens, head_dim]
-    sink_values: Tensor
     visible: Tensor  # [B, 1, 1, (1 + slots + 1)·tokens] bool: sink, ring, the chunk itself
-    positions: Tensor  # [B] absolute position of the chunk
+    turn: Tensor  # [2, B, tokens, head_dim / 2], the rotation of the chunk's own position
 
 
-def gather(windows: Sequence[Window]) -> Context:
-    """Lay the windows of several streams side by side; one stream of a batch sees its own only."""
+def gather(windows: Sequence[Window], config: SoulConfig) -> Context:
+    """Lay the windows of several streams side by side; one stream of a batch sees its own only.
+
+    Once a chunk: the sinks are turned to their fixed distance behind it here.
+    """
     keys = torch.stack([w.keys for w in windows], 1)
     values = torch.stack([w.values for w in windows], 1)
+    sinks = torch.stack([w.sink_keys for w in windows], 1)
     tokens, slots, device = keys.shape[4], keys.shape[2], keys.device
+    positions = torch.tensor([w.written for w in windows], device=device)
+    side, head_dim = config.grid // config.dit.patch, config.dit.head_dim
+    behind = rotation(positions - config.sink_distance, side, side, head_dim)
     filled = torch.tensor([w.filled for w in windows], device=device)
     ring = torch.arange(slots, device=device) < filled.unsqueeze(-1)
     always = torch.ones(len(windows), 1, dtype=torch.bool, device=device)
     visible = torch.cat((always, ring, always), 1).repeat_interleave(tokens, 1)
+    ring_keys = keys.permute(0, 1, 3, 2, 4, 5).flatten(3, 4)
+    ring_values = values.permute(0, 1, 3, 2, 4, 5).flatten(3, 4)
     return Context(
-        keys.permute(0, 1, 3, 2, 4, 5).flatten(3, 4),
-        values.permute(0, 1, 3, 2, 4, 5).flatten(3, 4),
-        torch.stack([w.sink_keys for w in windows], 1),
-        torch.stack([w.sink_values for w in windows], 1),
+        torch.cat((rotate(sinks, behind), ring_keys), 3),
+        torch.cat((torch.stack([w.sink_values for w in windows], 1), ring_values), 3),
         visible[:, None, None],
-        torch.tensor([w.written for w in windows], device=device),
+        rotation(positions, side, side, head_dim),
     )

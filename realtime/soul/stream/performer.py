@@ -95,7 +95,7 @@ class Performer:
         states = self._states_of(works)
         with torch.inference_mode():
             began = self._seconds()
-            audio = sample.listen(self._model, self._sound(works))
+            audio = sample.listen(self._model, states, self._sound(works))
             heard = self._mark()
             latents = sample.denoise(self._model, states, audio, works[0].steps)
             denoised = self._mark()

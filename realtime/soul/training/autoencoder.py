@@ -27,12 +27,13 @@ from soul.timebase import FRAMES_PER_LATENT
 from soul.training.checkpoint import Checkpoint
 from soul.training.dataset import FLOW_STRIDE, Bank
 from soul.training.losses import edge_l1, region_weight, shrink, weighted_l1
-from soul.training.motion import CHANNELS
+from soul.training.motion import CHANNELS, COLUMN
 from soul.training.progress import Length, Progress, learning_rate, sheet
 
 PAIR = 2  # latents of one example: the second is painted, the first is the decoder's memory
 GAINS = torch.tensor([5.0, 4.0, 4.0])  # mouth, eyes
 RECODED = 0.6  # share of examples that are painted from what the student would say
+ON_BLINKS = 0.5  # share of crops on an eye that are taken where the clip blinks, if it does
 ON_MOUTH = ("mouth_open", "mouth_wide", "lips_press", "jaw", "teeth", "tongue", "smile")
 ON_EYES = ("eye_left", "eye_right", "gaze_x", "gaze_y", "brow_left", "brow_right")
 
@@ -73,6 +74,20 @@ def corner(rng: np.random.Generator, box: np.ndarray, crop: int, size: int) -> t
     return int(at[0]), int(at[1])
 
 
+def draw_start(bank: Bank, rng: np.random.Generator, clip: int, on_eye: bool) -> int:
+    """The first frame of a random pair of latents of `clip`.
+
+    Blinks fill 4 % of the frames, too few to learn lids from: see `ON_BLINKS`.
+    """
+    last = bank.config.latents - PAIR + 1
+    if on_eye and rng.random() < ON_BLINKS:
+        lids = bank.motion[clip, FRAMES_PER_LATENT:, COLUMN["eye_left"]]
+        shut = (lids < 0.5 * np.median(lids)).reshape(last, FRAMES_PER_LATENT).any(1)
+        if shut.any():
+            return FRAMES_PER_LATENT * int(rng.choice(np.flatnonzero(shut)))
+    return FRAMES_PER_LATENT * int(rng.integers(last))
+
+
 def draw_example(
     bank: Bank,
     rng: np.random.Generator,
@@ -90,8 +105,8 @@ def draw_example(
     whole = places(size // 16, size // 16)[0]
     for _ in range(batch):
         clip = int(rng.integers(bank.config.clips))
-        start = FRAMES_PER_LATENT * int(rng.integers(bank.config.latents - PAIR + 1))
         which = int(rng.choice(4, p=(0.45, 0.12, 0.13, 0.3)))
+        start = draw_start(bank, rng, clip, on_eye=which in (1, 2))
         box = bank.boxes[clip, start, which] if which < 3 else np.tile(rng.uniform(0, size, 2), 2)
         x, y = corner(rng, box, crop, size)
         span = slice(start, start + count)

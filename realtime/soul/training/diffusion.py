@@ -23,7 +23,7 @@ from soul.training.checkpoint import Checkpoint
 from soul.training.losses import flow_matching, region_weight
 from soul.training.progress import Length, Progress, learning_rate
 
-GAINS = torch.tensor([8.0, 3.0, 3.0])  # mouth, eyes
+GAINS = torch.tensor([8.0, 5.0, 5.0])  # mouth, eyes
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Latents:
     pivotal: NDArray[np.float16]  # [clips, C, h, w]
     latents: NDArray[np.float16]  # [clips, n, C, h, w]
     tokens: NDArray[np.float16]  # [clips, n, m, audio_dim]
+    lids: NDArray[np.float32]  # [clips, n, 4], see `soul.model.lids`
     boxes: NDArray[np.float32]  # [clips, n, 3, 4] in latent cells
     prompts: tuple[str, ...]
 
@@ -62,6 +63,7 @@ class StudentConfig:
     teacher_steps: int = 6
     guidance: float = 1.5
     one_step: float = 0.25  # share of chunks that are distilled into a single step
+    keep_noise: float = 0.5  # share of chunks that start from the rollout's own noise, as live
     save_every: int = 200
 
 
@@ -72,8 +74,18 @@ class Clips:
     pivotal: Tensor
     latents: Tensor  # [B, chunks, C, h, w]
     tokens: Tensor  # [B, chunks, m, audio_dim]
+    lids: Tensor  # [B, chunks, 4]
     weight: Tensor  # [B, chunks, 1, h, w]
     prompts: list[str]
+
+    def heard(self, model: Soul, chunk: int) -> Tensor:
+        """What `model` is told of a chunk beside words: its sound and its blinks."""
+        return model.told(self.tokens[:, chunk], self.lids[:, chunk])
+
+
+def learned(model: Soul) -> nn.ModuleList:
+    """The parts that teacher and student learn: DiT, words, lids. The rest is left alone."""
+    return nn.ModuleList([model.dit, model.text, *([] if model.lids is None else [model.lids])])
 
 
 def draw_clips(data: Latents, rng: np.random.Generator, batch: int, chunks: int) -> Clips:
@@ -89,6 +101,7 @@ def draw_clips(data: Latents, rng: np.random.Generator, batch: int, chunks: int)
         torch.from_numpy(data.pivotal[which]).float(),
         torch.from_numpy(np.stack([data.latents[span] for span in spans])).float(),
         torch.from_numpy(np.stack([data.tokens[span] for span in spans])).float(),
+        torch.from_numpy(np.stack([data.lids[span] for span in spans])),
         (weight / weight.mean()).unflatten(0, boxes.shape[:2]),
         [data.prompts[c] for c in which],
     )
@@ -120,19 +133,16 @@ def predict(
     model: Soul, latent: Tensor, levels: Tensor, words: Tensor, sound: Tensor | None, past: Context
 ) -> Tensor:
     """The flow at each stream's own noise level [B]."""
-    answer = model.dit(latent, levels * TIMESTEPS, words, sound, past, model.config.sink_distance)
+    answer = model.dit(latent, levels * TIMESTEPS, words, sound, past)
     return answer.flow.float()  # type: ignore[no-any-return]
 
 
 def start(model: Soul, peak: float, folder: Path, progress: Progress) -> Checkpoint:
-    """The optimizer over DiT and words, and where the stage is kept. The rest is left alone."""
+    """The optimizer over what is learned, and where the stage is kept."""
     model.requires_grad_(False)
-    learned = nn.ModuleList([model.dit, model.text])
-    learned.requires_grad_(True)
-    optimizer = torch.optim.AdamW(
-        learned.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=1e-3
-    )
-    checkpoint = Checkpoint(folder / "state.pt", learned, optimizer, progress)
+    parts = learned(model).requires_grad_(True)
+    optimizer = torch.optim.AdamW(parts.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=1e-3)
+    checkpoint = Checkpoint(folder / "state.pt", parts, optimizer, progress)
     checkpoint.resume()
     return checkpoint
 
@@ -167,14 +177,14 @@ def train_teacher(
                 windows = fresh_windows(model, clips.pivotal, model.words(prompts).detach())
             rollout = [clips.latents]
         with quick():
-            sound = None if rng.random() < config.drop_sound else clips.tokens[:, chunk]
+            sound = None if rng.random() < config.drop_sound else clips.heard(model, chunk)
             clean = clips.latents[:, chunk]
             loss = teach(model, windows, clean, sound, prompts, clips.weight[:, chunk])
         descend(checkpoint, loss, config.peak)
         with torch.no_grad(), quick():
             amount = config.disturb * torch.rand(len(clean), 1, 1, 1)
             past = clean + amount * torch.randn_like(clean)
-            remember(model, windows, past, model.words(prompts), clips.tokens[:, chunk])
+            remember(model, windows, past, model.words(prompts), clips.heard(model, chunk))
         progress.add(loss=loss.item())
         if (step + 1) % config.save_every == 0:
             checkpoint.save()
@@ -197,7 +207,7 @@ def teach(
     shift = model.config.shift
     levels = shift * uniform / (1 + (shift - 1) * uniform)
     mixed = torch.lerp(clean, noise, levels.view(-1, 1, 1, 1))
-    flow = predict(model, mixed, levels, model.words(prompts), sound, gather(windows))
+    flow = predict(model, mixed, levels, model.words(prompts), sound, gather(windows, model.config))
     return flow_matching(flow, noise, clean, weight)
 
 
@@ -242,18 +252,21 @@ def train_student(
                 mine = fresh_windows(student, clips.pivotal, student.words(clips.prompts).detach())
                 theirs = fresh_windows(teacher, clips.pivotal, words)
                 fresh = False
+                kept = torch.randn_like(clips.pivotal)
+            keeps = torch.rand(len(kept), 1, 1, 1) < config.keep_noise
+            noise = torch.where(keeps, kept, torch.randn_like(kept))
             steps = 1 if rng.random() < config.one_step else student.config.steps
-            sound = clips.tokens[:, chunk]
+            sound = clips.heard(teacher, chunk), clips.heard(student, chunk)
             said = student.words(clips.prompts)
             loss, latent = distil(
-                teacher, student, (theirs, mine), (words, said), sound, steps,
+                teacher, student, (theirs, mine), (words, said), sound, noise, steps,
                 clips.weight[:, chunk], config,
             )  # fmt: skip
         descend(checkpoint, loss, config.peak)
         with torch.no_grad(), quick():
             latent, _ = student.codebook(latent.float())
-            remember(student, mine, latent, said.detach(), sound)
-            remember(teacher, theirs, latent, words, sound)
+            remember(student, mine, latent, said.detach(), sound[1].detach())
+            remember(teacher, theirs, latent, words, sound[0])
         progress.add(loss=loss.item())
         if (step + 1) % config.save_every == 0:
             checkpoint.save()
@@ -268,30 +281,28 @@ def distil(
     student: Soul,
     windows: tuple[list[Window], list[Window]],
     words: tuple[Tensor, Tensor],
-    sound: Tensor,
+    sound: tuple[Tensor, Tensor],
+    noise: Tensor,
     steps: int,
     weight: Tensor,
     config: StudentConfig,
 ) -> tuple[Tensor, Tensor]:
     """Each student step is held to the stretch of the teacher's trajectory that it jumps over.
 
+    Pairs are the teacher's, then the student's. `noise` [B, C, h, w] is where both start.
     Returns (loss, the student's own clean latent, without gradient).
     """
     shift = student.config.shift
     fine = sigmas(config.teacher_steps, shift)
     stride = config.teacher_steps // steps
-    theirs, mine = gather(windows[0]), gather(windows[1])
-    pivotal = windows[1][0]
-    side = student.config.grid
-    latent = torch.randn(len(windows[1]), student.config.vae.channels, side, side)
-    latent = latent.to(pivotal.keys.device)
-    total = torch.zeros(())
+    theirs, mine = (gather(some, student.config) for some in windows)
+    latent, total = noise, torch.zeros(())
     for i in range(steps):
         levels = fine[i * stride : (i + 1) * stride + 1]
-        goal = guide(teacher, latent, levels, words[0], sound, theirs, config.guidance)
+        goal = guide(teacher, latent, levels, words[0], sound[0], theirs, config.guidance)
         wanted = (goal - latent) / (levels[-1] - levels[0])
         at = torch.full((len(latent),), levels[0])
-        flow = predict(student, latent, at, words[1], sound, mine)
+        flow = predict(student, latent, at, words[1], sound[1], mine)
         total = total + ((flow - wanted).square() * weight).mean() * (levels[0] - levels[-1])
         latent = (latent + (levels[-1] - levels[0]) * flow).detach()
     return total, latent
@@ -311,6 +322,7 @@ def recode(student: Soul, data: Latents, said: NDArray[np.float16], seed: int, b
         some = slice(first, min(first + batch, clips))
         truth = torch.from_numpy(np.array(data.latents[some])).float()
         tokens = torch.from_numpy(np.array(data.tokens[some])).float()
+        lids = torch.from_numpy(data.lids[some])
         levels = torch.full((len(truth),), level)
         with quick():
             words = student.words(data.prompts[some])
@@ -318,7 +330,8 @@ def recode(student: Soul, data: Latents, said: NDArray[np.float16], seed: int, b
             windows = fresh_windows(student, pivotal, words)
             for n in range(length):
                 mixed = torch.lerp(truth[:, n], torch.randn_like(truth[:, n]), level)
-                past = gather(windows)
-                flow = predict(student, mixed, levels, words, tokens[:, n], past)
+                past = gather(windows, student.config)
+                heard = student.told(tokens[:, n], lids[:, n])
+                flow = predict(student, mixed, levels, words, heard, past)
                 said[some, n] = (mixed - level * flow).numpy()
-                remember(student, windows, truth[:, n], words, tokens[:, n])
+                remember(student, windows, truth[:, n], words, heard)

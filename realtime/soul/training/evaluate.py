@@ -77,7 +77,7 @@ def attempt(model: Soul, probe: Probe, config: TrialConfig, number: int) -> Tria
     portrait = artist.portrait()
     state = open_stream(model, scaled(portrait), take.prompt, seed=number)
     sound = torch.from_numpy(take.pcm[: frames * SAMPLES_PER_FRAME].astype(np.float32))
-    made = [advance(model, [state], window.unsqueeze(0))[0] for window in cut(model, sound)]
+    made = [advance(model, [state], window.unsqueeze(0))[0] for window in cut(model.config, sound)]
     pictures = torch.cat(made).numpy()
     seen = probe.read(pictures)
     renders = np.stack([artist.frame(row) for row in take.motion[:frames]])

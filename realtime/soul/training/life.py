@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
+from soul.model.lids import SHAPES
 from soul.timebase import AUDIO_RATE, FRAME_RATE, SAMPLES_PER_FRAME
 from soul.training.motion import COLUMN, Motion, neutral
 from soul.training.speech import Pcm, Split
@@ -284,24 +285,28 @@ def _lids(rng: np.random.Generator, mood: Mood, gaze_y: Curve) -> Curve:
     return np.clip(rest + 0.2 * np.minimum(gaze_y, 0.0), 0.4, 1.0)
 
 
-_BLINKS = (  # share of the resting opening, one a frame: 120, 160 and 200 ms
-    np.array([0.35, 0.0, 0.5]),
-    np.array([0.4, 0.0, 0.1, 0.6]),
-    np.array([0.5, 0.05, 0.0, 0.3, 0.75]),
-)
-
-
 def _blinks(rng: np.random.Generator, mood: Mood, speaking: Curve) -> Curve:
     frames = len(speaking)
     curve = np.ones(frames)
     free = 0  # no blink within half a second of the last one
     for frame in _blink_moments(rng, mood, speaking):
-        shape = _BLINKS[rng.integers(len(_BLINKS))]
+        shape = SHAPES[rng.integers(len(SHAPES))]
         if frame < free or frame + len(shape) > frames:
             continue
         curve[frame : frame + len(shape)] = shape
         free = frame + len(shape) + FRAME_RATE // 2
     return curve
+
+
+def lids_of(motion: Motion) -> NDArray[np.float32]:
+    """The lids of a motion [frames, 17] as a model is told of them [frames]: see `soul.model.lids`.
+
+    1 but for blinks: how far the eyes are open at rest is the mood's, and not told.
+    """
+    open_ = motion[:, COLUMN["eye_left"]]
+    share = open_ / np.median(open_)
+    blinking = maximum_filter1d((share < 0.5).astype(np.int8), 5) > 0
+    return np.where(blinking, np.minimum(share, 1.0), 1.0).astype(np.float32)
 
 
 def _blink_moments(rng: np.random.Generator, mood: Mood, speaking: Curve) -> list[int]:

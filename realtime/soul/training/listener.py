@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from soul.model.audio import AudioEncoder, windows
+from soul.model.audio import AudioEncoder
 from soul.model.config import SoulConfig
+from soul.model.sample import cut
 from soul.timebase import FRAME_RATE, FRAMES_PER_LATENT, SAMPLES_PER_LATENT
 from soul.training.checkpoint import Checkpoint
 from soul.training.motion import COLUMN
@@ -121,9 +122,6 @@ def hear(listener: Listener, model: SoulConfig, sounds: Tensor, mouths: Tensor) 
     """Correlation of the told opening with the truth over whole takes."""
     told = []
     for pcm in sounds.float():
-        cut = windows(
-            pcm, model.audio.past_samples, SAMPLES_PER_LATENT, model.audio.lookahead_samples
-        )
-        told.append(listener(cut).flatten(0, 1)[:, 0])
+        told.append(listener(cut(model, pcm)).flatten(0, 1)[:, 0])
     answer = torch.stack(told)[:, : mouths.shape[1]]
     return float(torch.corrcoef(torch.stack((answer.flatten(), mouths[..., 0].flatten())))[0, 1])

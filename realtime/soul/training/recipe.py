@@ -15,10 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from soul.model.audio import windows
 from soul.model.config import SOUL_MINI, SoulConfig
 from soul.model.load import load, save
-from soul.model.sample import Soul, build
+from soul.model.sample import Soul, build, cut
 from soul.model.vae import Encoder
 from soul.timebase import FRAMES_PER_LATENT
 from soul.training.autoencoder import (
@@ -35,11 +34,13 @@ from soul.training.diffusion import (
     Latents,
     StudentConfig,
     TeacherConfig,
+    learned,
     recode,
     train_student,
     train_teacher,
 )
 from soul.training.evaluate import TrialConfig, evaluate
+from soul.training.life import lids_of
 from soul.training.listener import Listener, ListenerConfig, train_listener
 from soul.training.probe import load_probe, train_probe
 from soul.training.progress import Length
@@ -193,13 +194,8 @@ class Run:
                 arrays["pivotal"][clip] = encoder.still(portrait)[0].float().numpy()
                 found = [encoder(part) for part in groups.split(4)]
             arrays["latents"][clip] = torch.cat(found).float().numpy()
-            model = self.recipe.model
-            heard = windows(
-                torch.from_numpy(bank.pcm[clip].astype(np.float32)),
-                model.audio.past_samples,
-                model.chunk_samples,
-                model.audio.lookahead_samples,
-            )
+            sound = torch.from_numpy(bank.pcm[clip].astype(np.float32))
+            heard = cut(self.recipe.model, sound)
             arrays["tokens"][clip] = listener.audio(heard).numpy()
             if clip % 50 == 0:
                 log.info("encode  clip %d of %d", clip, bank.config.clips)
@@ -208,11 +204,13 @@ class Run:
         bank = open_bank(self.folder / "bank")
         folder = self.folder / "latents"
         boxes = bank.boxes.reshape(bank.config.clips, bank.config.latents, FRAMES_PER_LATENT, 3, 4)
+        lids = np.stack([lids_of(motion) for motion in bank.motion])
         low, high = boxes[..., :2].min(2), boxes[..., 2:].max(2)
         return Latents(
             np.load(folder / "pivotal.npy"),
             np.load(folder / "latents.npy", mmap_mode="r"),
             np.load(folder / "tokens.npy", mmap_mode="r"),
+            lids.reshape(bank.config.clips, bank.config.latents, FRAMES_PER_LATENT),
             (np.concatenate((low, high), -1) / self.recipe.model.vae.spatial).astype(np.float32),
             bank.prompts,
         )
@@ -242,7 +240,7 @@ class Run:
     def diffusion_model(self, stage: str) -> Soul:
         """The model as `stage` (teacher or student) left it, with the light decoder if trained."""
         model = self._assembled()
-        torch.nn.ModuleList([model.dit, model.text]).load_state_dict(self._weights(stage))
+        learned(model).load_state_dict(self._weights(stage))
         if (self.folder / "light" / "state.pt").exists():
             painter = new_light(self.recipe.model.vae, self.encoder(), self.recipe.seed + 1)
             painter.load_state_dict(self._weights("light"))

@@ -1,0 +1,66 @@
+"""Blinks: irregular, at people's rate, and never for long without one."""
+
+import numpy as np
+import pytest
+import torch
+
+from soul.measure.life import blinks, blinks_per_minute, longest_stare
+from soul.model.config import SOUL_5B, SOUL_TEST
+from soul.model.lids import SHAPES, Blinks, LidEncoder
+from soul.model.sample import build
+from soul.timebase import FRAME_RATE
+
+TEN_MINUTES = 10 * 60 * FRAME_RATE
+
+
+def lids(seed: int, frames: int = TEN_MINUTES) -> list[float]:
+    return Blinks(seed).next(frames)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_as_often_as_people_and_never_a_long_stare(seed: int) -> None:
+    curve = lids(seed)
+    assert 10 <= blinks_per_minute(curve) <= 20
+    assert longest_stare(curve) <= 12
+    gaps = np.diff(blinks(curve))
+    assert gaps.std() > 0.3 * gaps.mean()  # a metronome would have none
+    assert gaps.min() >= FRAME_RATE // 2
+
+
+def test_every_blink_is_one_of_the_shapes_and_the_rest_is_open() -> None:
+    curve, shapes = lids(3), set()
+    at = 0
+    while at < len(curve):
+        if curve[at] == 1:
+            at += 1
+            continue
+        shape = next(s for s in SHAPES if tuple(curve[at : at + len(s)]) == s)
+        shapes.add(shape)
+        at += len(shape)
+    assert shapes == set(SHAPES)
+
+
+@pytest.mark.parametrize("step", [1, 4, 7])
+def test_however_it_is_asked_it_is_the_same_curve(step: int) -> None:
+    stream = Blinks(9)
+    asked = [value for _ in range(2800 // step) for value in stream.next(step)]
+    assert asked == lids(9, 2800)
+    assert asked != lids(10, 2800)
+
+
+def test_a_first_blink_within_three_seconds_or_so() -> None:
+    firsts = [blinks(lids(seed, 1000))[0] for seed in range(20)]
+    assert max(firsts) <= 3 * FRAME_RATE + 2
+
+
+def test_lids_become_one_token_behind_the_sound() -> None:
+    model, audio = build(SOUL_TEST, 0), torch.randn(2, 13, 16)
+    told = model.told(audio, torch.tensor([[1.0, 1, 1, 1], [1, 0.4, 0, 1]]))
+    assert told.shape == (2, 14, 16)
+    assert torch.equal(told[:, :13], audio)
+    assert not torch.allclose(told[0, 13], told[1, 13])
+
+
+def test_only_a_model_with_an_encoder_for_lids_is_told() -> None:
+    assert SOUL_5B.lid_width == 0
+    assert LidEncoder(8, 16)(torch.ones(3, 4)).shape == (3, 1, 16)
