@@ -69,8 +69,9 @@ class SelfAttention(Projections):
         turned = rotate(key, rotation)
         if memory is None:
             return self.merge(attention(query, turned, value)), key, value
-        keys = torch.cat((memory.keys, turned), 2)
-        values = torch.cat((memory.values, value), 2)
+        # In the memory's type: under autocast a norm's float32 would promote the whole window.
+        keys = torch.cat((memory.keys, turned.to(memory.keys.dtype)), 2)
+        values = torch.cat((memory.values, value.to(memory.values.dtype)), 2)
         return self.merge(attention(query, keys, values, memory.visible)), key, value
 
 

@@ -8,6 +8,7 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,11 +19,14 @@ from soul.cli.bench.machine import describe
 from soul.cli.bench.server import BenchError
 from soul.cli.bench.sessions import bench_sessions
 from soul.cli.console import fail, stderr
+from soul.web import STATIC
 
 DEFAULTS = LiveConfig()
 CHUNKS = 100
 SESSIONS = 50
 SESSION_SECONDS = 0.5
+MINUTES = 10
+PORTRAIT = STATIC / "portraits" / "grace.png"
 
 app = typer.Typer(
     name="bench",
@@ -99,6 +103,37 @@ def sessions(
     """
     config = LiveConfig(model, device, threads, seconds)
     _print(lambda: asyncio.run(_with_browser(bench_sessions(config, count))), "sessions")
+
+
+@app.command("drift")
+def drift(
+    model: Model = DEFAULTS.model,
+    device: Device = DEFAULTS.device,
+    threads: Threads = DEFAULTS.threads,
+    minutes: Annotated[int, typer.Option(help="Minutes of picture to make.", min=2)] = MINUTES,
+    portrait: Annotated[Path, typer.Option(help="Whom to watch.")] = PORTRAIT,
+    sheet: Annotated[
+        Path | None, typer.Option(help="A PNG to write: the portrait, then each minute's last.")
+    ] = None,
+) -> None:
+    """Whether a portrait looks the same after many minutes, faster than real time.
+
+    Needs espeak-ng.
+
+    Example:
+
+      soul bench drift --minutes 10 --sheet minutes.png
+    """
+    from soul.cli.bench.drift import bench_drift
+
+    machine = asdict(describe())
+    _print(
+        lambda: {
+            "machine": machine,
+            **bench_drift(model, device, threads, minutes, portrait, sheet),
+        },
+        "drift",
+    )
 
 
 async def _with_browser(bench: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
