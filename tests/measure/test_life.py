@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from soul.measure.life import blinks, blinks_per_minute, longest_stare
+from soul.measure.life import blinks, blinks_per_minute, blinks_shown, longest_stare
 
 
 def eyes(frames: int, *starts: int, length: int = 4, usual: float = 1.0) -> list[float]:
@@ -27,6 +27,14 @@ def test_half_closing_is_no_blink() -> None:
     curve = np.ones(100)
     curve[40:44] = 0.6
     assert blinks(curve).size == 0
+
+
+def test_a_blink_that_was_told_is_shown_if_one_is_near() -> None:
+    told = eyes(300, 50, 120, 200, 260)
+    assert blinks_shown(told, told) == 1.0
+    assert blinks_shown(told, eyes(300, 52, 117, 204)) == 0.5
+    assert blinks_shown(told, eyes(300)) == 0.0
+    assert np.isnan(blinks_shown(eyes(300), told))
 
 
 def test_rate_and_stare() -> None:

@@ -19,7 +19,9 @@ def take(late: int = 0, gain: float = 1.0) -> Trial:
     picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     read = np.roll(opening, late) * gain
     pictures = np.repeat(picture[None], 2, 0)
-    return Trial(pictures, picture, motion, silent, read, np.ones(FRAMES, np.float32), opening)
+    eyes = np.ones(FRAMES, np.float32)
+    eyes[80:84] = 0.1
+    return Trial(pictures, picture, motion, silent, read, eyes, eyes, opening)
 
 
 def test_a_perfect_take() -> None:
@@ -28,6 +30,7 @@ def test_a_perfect_take() -> None:
     assert figures.mouth_lags == (0,)
     assert figures.closed_in_silence == 1.0
     assert figures.still_psnr == float("inf")
+    assert (figures.blinks_a_minute, figures.blinks_shown) == (7.5, 1.0)
 
 
 def test_a_late_mouth_is_called_late() -> None:

@@ -33,6 +33,18 @@ def blinks(
     return np.array(found, np.int64)
 
 
+def blinks_shown(told: ArrayLike, opening: ArrayLike, within: int = 3) -> float:
+    """The share of the blinks in the curve `told` that `opening` shows within `within` frames.
+
+    nan if none was told. Both are [frames].
+    """
+    wanted, seen = blinks(told), blinks(opening)
+    if not wanted.size:
+        return float("nan")
+    near = np.abs(wanted[:, None] - seen[None, :]) <= within
+    return float(near.any(1).mean())
+
+
 def blinks_per_minute(opening: ArrayLike, frame_rate: float = 25.0) -> float:
     """Blinks a minute of a curve [frames]; nan for an empty curve."""
     curve = np.asarray(opening, np.float64)

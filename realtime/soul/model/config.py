@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from soul.timebase import (
-    FRAME_RATE,
     FRAMES_PER_LATENT,
     MEL_HOP,
     MEL_WINDOW,
@@ -154,10 +153,6 @@ class SoulConfig:
     def window_samples(self) -> int:
         """Samples one chunk hears: past, its own, and the lookahead of half a mel window."""
         return self.audio.past_samples + self.chunk_samples + self.audio.lookahead_samples
-
-    @property
-    def frame_rate(self) -> int:
-        return FRAME_RATE
 
 
 SOUL_5B = SoulConfig(name="soul-5b", image_size=512, shift=5.0, centroids=40_000)

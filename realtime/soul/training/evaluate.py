@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from soul.measure.life import blinks_per_minute
+from soul.measure.life import blinks_per_minute, blinks_shown
 from soul.measure.lips import best_lag, closure_in_silence
 from soul.measure.picture import psnr, sharpness
+from soul.model.lids import Blinks
 from soul.model.sample import Soul, advance, cut, open_stream
 from soul.timebase import FRAME_RATE, FRAMES_PER_LATENT, SAMPLES_PER_FRAME
 from soul.training.autoencoder import scaled
@@ -32,7 +33,7 @@ class TrialConfig:
 
     trials: int = 12
     chunks: int = 60  # 9.6 s each
-    seed: int = 90_001
+    seed: int = 120_001
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Trial:
     silent: NDArray[np.bool_]
     opening: NDArray[np.float32]
     eyes: NDArray[np.float32]
+    told: NDArray[np.float32]  # the lids that the model was told of
     ceiling: NDArray[np.float32]  # what the probe reads from the world's own render
 
 
@@ -63,6 +65,7 @@ class Report:
     probe_correlation_on_renders: float
     probe_closed_in_silence_on_renders: float
     blinks_a_minute: float
+    blinks_shown: float  # share of those that the model was told of
     sharpness_against_portrait: float
     still_psnr: float
 
@@ -88,6 +91,7 @@ def attempt(model: Soul, probe: Probe, config: TrialConfig, number: int) -> Tria
         take.silent[:frames],
         seen.mouth_open,
         seen.eye_open,
+        np.array(Blinks(number).next(frames), np.float32),
         probe.read(renders).mouth_open,
     )
 
@@ -116,6 +120,7 @@ def report(trials: list[Trial]) -> Report:
             np.concatenate([t.ceiling for t in trials]), silent, CLOSED
         ),
         blinks_a_minute=float(np.mean([blinks_per_minute(t.eyes) for t in trials])),
+        blinks_shown=float(np.nanmean([blinks_shown(t.told, t.eyes) for t in trials])),
         sharpness_against_portrait=float(
             np.mean([sharpness(t.pictures[-1]) / sharpness(t.truth) for t in trials])
         ),
