@@ -27,7 +27,8 @@ help:  ## Say what there is
 demo: $(VENV)/.serving  ## Install and serve
 	@exec $(BIN)/soul serve
 
-test: $(VENV)/.testing system lint  ## Everything
+# The system comes first: what only its owner can install is told at once, not after the downloads.
+test: system $(VENV)/.testing lint  ## Everything
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.testing  ## Style and types
@@ -36,8 +37,10 @@ lint: $(VENV)/.testing  ## Style and types
 	$(BIN)/mypy
 
 $(VENV)/.made:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "Python 3.11 or newer is needed; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12"; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "Python 3.11 or newer is needed; there is no '$(PYTHON)' here. Name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
 	  echo "Python's venv is missing; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "Making $(VENV) with $$($(PYTHON) -V)"

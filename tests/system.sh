@@ -21,7 +21,9 @@ if [ "$(uname -s)" = Linux ]; then
 fi
 [ -z "$missing" ] && exit 0
 
-if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+by_apt=""
+command -v apt-get >/dev/null 2>&1 && by_apt=" (apt-get install$missing)"
+if [ -n "$by_apt" ] && [ "$(id -u)" = 0 ]; then
   echo "Installing what the tests need:$missing"
   export DEBIAN_FRONTEND=noninteractive
   log=$(mktemp)
@@ -33,5 +35,5 @@ if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
   tail -5 "$log" >&2
   rm -f "$log"
 fi
-echo "The tests need$missing; install them and run make test again." >&2
+echo "The tests need what is not here:$missing. Have root install it$by_apt and run make test again." >&2
 exit 1

@@ -47,6 +47,13 @@ def test_a_port_in_use_is_one_sentence() -> None:
         assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("port", ["-1", "65536", "many"])
+def test_what_is_no_port_is_refused(port: str) -> None:
+    result = RUNNER.invoke(app, ["serve"], env={"PORT": port})
+    assert result.exit_code == 2
+    assert "PORT" in result.stderr
+
+
 def test_a_foreign_address_is_one_sentence() -> None:
     with pytest.raises(ServeError, match="not an address"):
         listen("no.such.host.invalid", 0)

@@ -63,7 +63,10 @@ DEFAULTS = ServeConfig()
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.", envvar="HOST")] = DEFAULTS.host,
     port: Annotated[
-        int, typer.Option(help="Port to listen on; 0 takes a free one.", envvar="PORT", min=0)
+        int,
+        typer.Option(
+            help="Port to listen on; 0 takes a free one.", envvar="PORT", min=0, max=65535
+        ),
     ] = DEFAULTS.port,
     max_sessions: Annotated[
         int, typer.Option(help="Conversations at the same time.", min=1)
@@ -162,7 +165,8 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         raise ServeError(
-            f"port {port} on {host} cannot be used ({error.strerror}); choose another with --port"
+            f"port {port} on {host} cannot be used ({error.strerror}); "
+            "choose another with --port or PORT="
         ) from None
     return listening
 
