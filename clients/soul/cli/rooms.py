@@ -52,9 +52,9 @@ class LiveSession:
 
     async def close(self, reason: str) -> None:
         await self._session.close(reason)
-        # aiortc's closed connection is a web of cycles, with OpenSSL's and libsrtp's memory in it
-        # (nobody breaks it upstream: aiortc#925). Left to itself the collector comes after seven
-        # calls or so; called now it has this call's objects to look at, see `serve.settled`.
+        # aiortc's closed connection is a web of cycles that reaches OpenSSL's and libsrtp's memory
+        # (growth after a disconnect is reported in aiortc#925, without a cause). Left to itself
+        # the collector comes some calls later; here it is cheap, see `serve.settled`.
         gc.collect()
 
     def stats(self) -> dict[str, Any]:

@@ -364,8 +364,8 @@ class Peer:
             self._let_go()
 
     def _let_go(self) -> None:
-        """aiortc's closed objects hold one another until the garbage collector finds them
-        (aiortc#925): of ours they hold nothing any more."""
+        """aiortc's closed objects hold one another until the garbage collector finds them: of
+        ours they shall hold nothing any more."""
         self._connection.remove_all_listeners()
         if self._channel is not None:
             self._channel.remove_all_listeners()
