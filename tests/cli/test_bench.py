@@ -87,12 +87,18 @@ def test_a_spread_of_nothing_is_nothing() -> None:
 
 
 def test_what_grows_between_the_warm_up_and_the_last_session() -> None:
-    held = {n: Resources(1000 + 10 * n, 5, 20, 30, 3) for n in (0, 5, 25)}
+    held = {
+        n: Resources(1000 + 10 * n, {"server": 400 + 8 * n, "worker": 600 + 2 * n}, 5, 20, 30, 3)
+        for n in range(26)
+    }
     figures = sessions.compare(held)
     assert figures["grown"]["memory_bytes"] == 200
     assert figures["grown"]["tasks"] == 0
     assert figures["memory_grown_per_session_bytes"] == 10
     assert figures["after_25"]["memory_bytes"] == 1250
+    assert figures["grown"]["memory_of"] == {"server": 160, "worker": 40}
+    assert figures["memory_grown_per_session_bytes_of"] == {"server": 8, "worker": 2}
+    assert figures["server_memory_bytes_every_5"] == [440, 480, 520, 560, 600]
 
 
 def test_the_machine_is_described() -> None:

@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 from aiortc.rtp import RtcpSrPacket, RtpPacket
+from av.video.codeccontext import VideoCodecContext
 
-from soul.media.tracks import OfferError
+from soul.media.codecs import OpusDecoder, OpusEncoder, Vp8Encoder
+from soul.media.ingest import Ingest
+from soul.media.tracks import OfferError, Peer
 from soul.session.session import Session, SessionConfig, SessionError
 from soul.stream.worker import WorkerError
 from soul.timebase import NANOSECONDS
@@ -318,3 +321,35 @@ async def test_twenty_sessions_leave_nothing_behind(
     await wait_until(lambda: all(a <= b for a, b in zip(held(), before, strict=True)))
     assert sum(session() is not None for session in gone) <= 1
     assert not worker.open
+
+
+async def test_a_closed_session_is_freed_without_the_garbage_collector(
+    make_viewer: Any, worker: Any, portrait: Any, wait_until: Any
+) -> None:
+    """libvpx alone holds megabytes a call, so nothing of ours may hang in aiortc's cycles."""
+
+    async def call() -> weakref.ref[Session]:
+        viewer = make_viewer()
+        session = Session("one", worker, CONFIG, time.monotonic_ns)  # a Room would be a cycle
+        await viewer.accept(await session.start(await viewer.offer(), portrait, ""))
+        await wait_until(lambda: viewer.pictures and viewer.messages)
+        await session.close("done")
+        await viewer.close()
+        return weakref.ref(session)
+
+    await call()
+    gc.collect()
+    gc.disable()
+    try:
+        before = codecs_and_peers()
+        gone = await call()
+        await wait_until(lambda: gone() is None)
+        assert codecs_and_peers() == before
+    finally:
+        gc.enable()
+
+
+def codecs_and_peers() -> dict[str, int]:
+    """How many objects that hold much memory outside of Python, or reach one that does."""
+    kinds = (Session, Peer, Vp8Encoder, OpusEncoder, OpusDecoder, Ingest, VideoCodecContext)
+    return {kind.__name__: sum(type(o) is kind for o in gc.get_objects()) for kind in kinds}

@@ -1,6 +1,7 @@
 """`soul serve`: one process, one port, one page. Knows the door, and uvicorn; no sessions."""
 
 import asyncio
+import gc
 import os
 import secrets
 import signal
@@ -192,7 +193,23 @@ async def _serve(
         server_header=False,
     )
     async with door:
-        await _Server(settings, lambda: ready(address(config, port))).serve([listening])
+        with settled():
+            await _Server(settings, lambda: ready(address(config, port))).serve([listening])
+
+
+@contextmanager
+def settled() -> Iterator[None]:
+    """The garbage collector passes over all that has been loaded by now.
+
+    A full collection holds up every call's packets: it took 37 ms with all that serving loads, and
+    1.4 ms with only what one call leaves behind (an EPYC's core).
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def door_config(config: ServeConfig, port: int) -> DoorConfig:

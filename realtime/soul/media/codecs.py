@@ -115,6 +115,10 @@ class Vp8Encoder:
         self._since_change += 1
         return b"".join(bytes(packet) for packet in self._codec.encode(frame))
 
+    def close(self) -> None:
+        """Free libvpx's and swscale's memory now; a next picture would open them anew."""
+        self._codec, self._reformatter = None, VideoReformatter()
+
     def _open(self, width: int, height: int) -> VideoCodecContext:
         codec = av.CodecContext.create("libvpx", "w")
         codec.width, codec.height, codec.pix_fmt = width, height, "yuv420p"

@@ -98,12 +98,17 @@ class _Tap:
     """Stands where aiortc's jitter buffer stood: packets go on at once, aiortc decodes nothing."""
 
     def __init__(self, on_packet: Callable[[RtpPacket], None]) -> None:
-        self._on_packet = on_packet
+        self._on_packet: Callable[[RtpPacket], None] | None = on_packet
 
     def add(self, packet: RtpPacket) -> tuple[bool, None]:
         """(no picture loss to report, no frame to decode)."""
-        self._on_packet(packet)
+        if self._on_packet is not None:
+            self._on_packet(packet)
         return False, None
+
+    def close(self) -> None:
+        """Let go of who listened."""
+        self._on_packet = None
 
 
 class _Inside:
@@ -261,9 +266,10 @@ class _PicturesOut(MediaStreamTrack):
         self.queue.close()
         super().stop()
 
-    def release_thread(self) -> None:
-        """End the encoder's thread; waits for a picture that is being coded."""
+    def release(self) -> None:
+        """End the encoder and its thread; waits for a picture that is being coded."""
         self._thread.shutdown(wait=True, cancel_futures=True)
+        self._encoder.close()
 
 
 class Peer:
@@ -286,6 +292,7 @@ class Peer:
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._ntp_epoch = ntp_clock.current_ntp_time() - ((now() - epoch) << 32) // NANOSECONDS
         self._channel: RTCDataChannel | None = None
+        self._taps: list[_Tap] = []
         self._decoder = OpusDecoder()
         self._unwrapper = TimestampUnwrapper()
         self._received = self._corrupt = 0
@@ -346,14 +353,24 @@ class Peer:
         )
 
     async def close(self) -> None:
-        """Free sockets, threads and tasks; harmless when repeated."""
+        """Free sockets, threads, tasks and codecs; harmless when repeated."""
         self._closing = True
         self._sound.stop()
         self._pictures.stop()
         try:
             await self._connection.close()
         finally:
-            self._pictures.release_thread()
+            self._pictures.release()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """aiortc's closed objects hold one another until the garbage collector finds them: of
+        ours they shall hold nothing any more."""
+        self._connection.remove_all_listeners()
+        if self._channel is not None:
+            self._channel.remove_all_listeners()
+        for tap in self._taps:
+            tap.close()
 
     def _add_tracks(self) -> tuple[RTCRtpSender, RTCRtpSender]:
         connection = self._connection
@@ -370,9 +387,9 @@ class Peer:
     def _tap(self) -> None:
         for transceiver in self._connection.getTransceivers():
             if transceiver.kind == "audio":
-                _Inside(transceiver.receiver, ("jitter_buffer",))["jitter_buffer"] = _Tap(
-                    self._received_packet
-                )
+                tap = _Tap(self._received_packet)
+                _Inside(transceiver.receiver, ("jitter_buffer",))["jitter_buffer"] = tap
+                self._taps.append(tap)
 
     def _received_packet(self, packet: RtpPacket) -> None:
         now = self._now()

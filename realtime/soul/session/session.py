@@ -196,7 +196,7 @@ class Session:
                 await self._peer.close()
         finally:
             # Sounds, pictures and the resampler's threads end now, not when cycles are collected.
-            self._running = None
+            self._running = self._peer = None
             self._pumps.clear()  # how they were cancelled holds all that they had in hand
             await self._close_stream()
 

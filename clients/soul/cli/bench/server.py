@@ -31,9 +31,15 @@ class BenchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What the server's processes hold, at one moment. `tasks` are asyncio's, in the server."""
+    """What the server's processes hold, at one moment. `tasks` are asyncio's, in the server.
+
+    Memory is the unique set size: what would come back if the process ended. `memory_of` tells it
+    by process: "server" with the event loop, "worker" with the model, "tracker" of Python's
+    multiprocessing.
+    """
 
     memory_bytes: int
+    memory_of: dict[str, int]
     tasks: int
     threads: int
     descriptors: int
@@ -65,8 +71,10 @@ class Server:
         """What the server and its children hold now."""
         tasks = int((await self.get("stats"))["tasks"])
         family = _family(self._process.pid)
+        memory = {_role(member): member.memory_full_info().uss for member in family}
         return Resources(
-            memory_bytes=sum(member.memory_full_info().uss for member in family),
+            memory_bytes=sum(memory.values()),
+            memory_of=memory,
             tasks=tasks,
             threads=sum(member.num_threads() for member in family),
             descriptors=sum(member.num_fds() for member in family),
@@ -75,8 +83,8 @@ class Server:
 
     def kill_worker(self) -> None:
         """Ends the process that owns the device, as when memory runs out."""
-        for member in _family(self._process.pid)[1:]:
-            if "spawn_main" in " ".join(member.cmdline()):
+        for member in _family(self._process.pid):
+            if _role(member) == "worker":
                 member.kill()
 
 
@@ -148,6 +156,14 @@ def _family(pid: int) -> list[psutil.Process]:
         return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
+
+
+def _role(member: psutil.Process) -> str:
+    """What a process of the server does, by how multiprocessing starts it."""
+    line = " ".join(member.cmdline())
+    if "multiprocessing.spawn" in line:
+        return "worker"
+    return "tracker" if "multiprocessing.resource_tracker" in line else "server"
 
 
 def _get(url: str) -> Any:

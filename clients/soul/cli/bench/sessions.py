@@ -39,9 +39,9 @@ async def _hold(
             await asyncio.sleep(config.seconds)
             await page.get_by_role("button", name="Stop").first.click()
             await _freed(server)
+            if number in (WARM, count):
+                await asyncio.sleep(CALM_SECONDS)  # it leaves the list first, and is closed then
             held[number] = await server.resources()
-        await asyncio.sleep(CALM_SECONDS)
-        held[count] = await server.resources()
     return held
 
 
@@ -49,14 +49,21 @@ def compare(held: dict[int, Resources]) -> dict[str, Any]:
     """Before the first, after the warm-up and after the last call, and what grew in between."""
     count = max(held)
     warm, last = asdict(held[WARM]), asdict(held[count])
+    memory = {name: held[count].memory_of[name] - size for name, size in warm["memory_of"].items()}
+    plain = {name: last[name] - warm[name] for name in warm if name != "memory_of"}
+    calls = count - WARM
     return {
         "before": asdict(held[0]),
         f"after_{WARM}": warm,
         f"after_{count}": last,
-        "grown": {name: last[name] - warm[name] for name in warm},
-        "memory_grown_per_session_bytes": round(
-            (last["memory_bytes"] - warm["memory_bytes"]) / (count - WARM)
-        ),
+        "grown": {**plain, "memory_of": memory},
+        "memory_grown_per_session_bytes": round(plain["memory_bytes"] / calls),
+        "memory_grown_per_session_bytes_of": {
+            name: round(size / calls) for name, size in memory.items()
+        },
+        "server_memory_bytes_every_5": [
+            held[number].memory_of["server"] for number in range(WARM, count + 1, 5)
+        ],
     }
 
 
