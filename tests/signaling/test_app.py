@@ -187,6 +187,7 @@ def test_a_session_that_ends_by_itself_is_told(client: TestClient, house: FakeHo
     [
         ({"sdp": OFFER + "nonsense"}, "bad_offer", 1007, "no audio"),
         ({"sdp": OFFER + "dead"}, "worker", 1011, "died"),
+        ({"sdp": OFFER + "restarting"}, "restarting", 1013, "try again in a few seconds"),
         ({"sdp": "nonsense"}, "bad_offer", 1007, "'nonsense'"),
         ({"portrait": "zoe"}, "unknown_portrait", 1008, "built-in ones are: anna, bruno"),
         ({"portrait": "upload:" + "0" * 32}, "unknown_portrait", 1008, "upload it again"),
