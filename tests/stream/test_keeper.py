@@ -1,7 +1,6 @@
 """Workers that die and are replaced: real processes with a performer that needs no torch."""
 
 import asyncio
-import importlib
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
+from fake_performer import Load
 from soul.stream.keeper import Keeper, Restarting
 from soul.stream.restart import RestartConfig
 from soul.stream.worker import Worker, WorkerConfig, WorkerError
@@ -23,15 +23,8 @@ QUICK = RestartConfig(first_pause_ms=10, deaths=3)
 LONG = RestartConfig(first_pause_ms=600_000)
 
 
-@pytest.fixture(autouse=True)
-def importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker's process imports the fake by name; it inherits this path."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-
-
 def keeper(limits: RestartConfig, trouble: str = "", flag: Path | None = None) -> Keeper:
-    factory: Any = importlib.import_module("fake_performer").Load(trouble, flag)
-    config = WorkerConfig(factory=factory, stop_grace=0.5, start_limit=30)
+    config = WorkerConfig(factory=Load(trouble, flag), stop_grace=0.5, start_limit=30)
     return Keeper(config, time.monotonic_ns, limits)
 
 

@@ -1,6 +1,6 @@
 """A performer without torch for the worker's tests: what goes wrong is written in the prompt.
 
-A module of its own because the worker's process imports it by name.
+Found by `pythonpath` in pyproject.toml, since the worker's process imports it by name.
 """
 
 import os
