@@ -56,6 +56,8 @@ class FakeSession:
             raise Refused("offer", "the offer has no audio; expected one microphone")
         if "dead" in offer_sdp:
             raise Refused("worker", "the worker died")
+        if "restarting" in offer_sdp:
+            raise Refused("restarting", "the worker is being restarted; try again in a few seconds")
         if self.hang or "hang" in offer_sdp:
             await asyncio.Event().wait()
         self.started = (offer_sdp, portrait, prompt)

@@ -42,6 +42,7 @@ SANS_IO = (
     "realtime/soul/stream/schedule.py",
     "realtime/soul/stream/engine.py",
     "realtime/soul/stream/batch.py",
+    "realtime/soul/stream/restart.py",
     "realtime/soul/media/playout.py",
     "realtime/soul/media/vad.py",
     "signaling/soul/signaling/protocol.py",

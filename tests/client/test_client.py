@@ -18,6 +18,7 @@ from soul.client import (
     ConnectionLost,
     Full,
     Refused,
+    Restarting,
     SoulClient,
     UnknownPortrait,
 )
@@ -71,6 +72,7 @@ async def test_a_conversation(house: FakeHouse, portraits: Path) -> None:
         (OFFER + "nonsense", "anna", BadOffer),
         (OFFER, "zoe", UnknownPortrait),
         (OFFER + "dead", "anna", Refused),
+        (OFFER + "restarting", "anna", Restarting),
         (OFFER + "x" * 70_000, "anna", Refused),
     ],
 )

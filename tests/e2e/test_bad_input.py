@@ -22,9 +22,9 @@ from typer.testing import CliRunner
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from soul.cli.bench.server import BenchError, Server, serving
+from soul.cli.bench.server import START_SECONDS, BenchError, Server, serving
 from soul.cli.main import app
-from soul.client import SoulClient
+from soul.client import Restarting, SoulClient
 from soul.model.config import PRESETS
 from soul.model.load import save
 from soul.model.sample import build
@@ -391,18 +391,35 @@ async def test_weights_that_do_not_fit(tmp_path: Path, case: str) -> None:
 # A worker that dies.
 
 
-async def test_a_worker_that_dies_ends_its_calls_with_a_sentence(
+async def test_a_worker_that_dies_ends_its_calls_with_a_sentence_and_a_fresh_one_serves(
     small_model: Path, make_viewer: Any, wait_until: Any
 ) -> None:
-    async with serving("--model", str(small_model), "--threads", "1") as doomed:
-        viewer = make_viewer()
-        async with await SoulClient.connect(doomed.socket_url) as client:
-            await viewer.call(client)
-            await wait_until(lambda: len(viewer.pictures) > 5, "pictures come")
-            doomed.kill_worker()
-            assert "worker process ended" in await client.ended()
-        await viewer.close()
+    async with (
+        serving("--model", str(small_model), "--threads", "1") as server,
+        AsyncExitStack() as opened,
+    ):
+        first, second, third = viewers = [make_viewer() for _ in range(3)]
+        lines = []
+        for viewer in viewers:
+            opened.push_async_callback(viewer.close)
+            line = await SoulClient.connect(server.socket_url)
+            lines.append(await opened.enter_async_context(line))
+        await first.call(lines[0])
+        await wait_until(lambda: len(first.pictures) > 5, "pictures come")
+        processes = (await server.resources()).processes
+        offer = await second.offer()
+
+        server.kill_worker()
+        assert "worker process ended" in await lines[0].ended()
+        with pytest.raises(Restarting, match="try again in a few seconds"):
+            await lines[1].start(offer, "ada")
         async with httpx.AsyncClient() as http:
-            health = await http.get(doomed.url + "healthz")
+            health = await http.get(server.url + "healthz")
         assert health.status_code == 503
         _check_sentence(health.json()["status"])
+
+        await wait_until(server.is_ready, "a fresh worker is there", START_SECONDS)
+        session = await third.call(lines[2])
+        await wait_until(lambda: len(third.pictures) > 5, "pictures come again")
+        assert list(await server.sessions()) == [session]
+        assert (await server.resources()).processes == processes

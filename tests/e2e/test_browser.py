@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from soul.cli.bench.browser import press_start, probed, viewing
-from soul.cli.bench.server import BenchError, Server, serving
+from soul.cli.bench.browser import press_start, probed, until_state, viewing
+from soul.cli.bench.server import START_SECONDS, BenchError, Server, serving
 from soul.cli.bench.sounds import write_speech
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
@@ -96,7 +96,7 @@ async def test_a_refused_microphone_is_told_in_a_sentence_and_no_session_is_left
         assert "The microphone was refused" in await page.get_by_role("alert").inner_text()
         assert await server.sessions() == {}
         await page.get_by_role("button", name="Start without microphone").click()
-        await page.wait_for_function("__soul.state === 'live'", timeout=30_000)
+        await until_state(page, "live")
         OUT.mkdir(exist_ok=True)
         await page.screenshot(path=OUT / "without-microphone.png")
 
@@ -120,10 +120,30 @@ async def test_a_server_that_goes_away_is_told_in_a_sentence(
         page = await viewer.__aenter__()
         await press_start(page)
     try:
-        await page.wait_for_function("__soul.state === 'ended' || __soul.state === 'failed'")
+        await until_state(page, "ended", "failed")
         assert (await page.get_by_role("alert").inner_text()).strip().endswith(".")
     finally:
         await viewer.__aexit__(*sys.exc_info())
+
+
+async def test_a_worker_that_dies_is_told_and_soon_the_page_may_start_again(
+    small_model: Path, microphone: Path, wait_until: Any
+) -> None:
+    async with (
+        serving("--model", str(small_model), "--threads", "1") as shaken,
+        viewing(shaken.url, microphone) as page,
+    ):
+        await press_start(page)
+        shaken.kill_worker()
+        await until_state(page, "ended")
+        assert "worker process ended" in await page.get_by_role("alert").inner_text()
+        with pytest.raises(BenchError, match="try again in a few seconds"):
+            await press_start(page)
+        OUT.mkdir(exist_ok=True)
+        await page.screenshot(path=OUT / "restarting.png")
+        await wait_until(shaken.is_ready, "a fresh worker is there", START_SECONDS)
+        await press_start(page)
+        assert not await page.get_by_role("alert").is_visible()
 
 
 async def test_a_port_in_use_is_told_in_one_sentence(small_model: Path) -> None:

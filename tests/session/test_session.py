@@ -62,10 +62,10 @@ async def room(worker: Any, viewer: Any, portrait: Any) -> Any:
 async def test_sound_in_gives_sound_and_pictures_out(room: Any, wait_until: Any) -> None:
     await room.connect()
     pictures, sound = room.viewer.pictures, room.viewer.sound
-    await wait_until(lambda: any(light > 180 for _, _, light in pictures))  # the beep
-    await wait_until(lambda: any(light < 80 for _, _, light in pictures[10:]))  # the pause
-    await wait_until(lambda: any(loud > 0.2 for _, _, loud in sound))
-    await wait_until(lambda: any(loud < 0.01 for _, _, loud in sound[10:]))
+    await wait_until(lambda: any(seen.light > 180 for seen in pictures))  # the beep
+    await wait_until(lambda: any(seen.light < 80 for seen in pictures[10:]))  # the pause
+    await wait_until(lambda: any(heard.loudness > 0.2 for heard in sound))
+    await wait_until(lambda: any(heard.loudness < 0.01 for heard in sound[10:]))
     await wait_until(lambda: len(room.heard("stats")) > 1)
     stats = room.heard("stats")[-1]
     assert stats["state"] == "connected"
@@ -117,9 +117,9 @@ async def test_flash_and_beep_are_one_moment_by_the_sender_reports(
         """Seconds by which each recorded beep follows its flash."""
         if not (sound.report and pictures.report):
             return []
-        beeps = [pts for a, (_, pts, b) in itertools.pairwise(viewer.sound) if a[2] < 0.05 < b]
-        lights = itertools.pairwise(viewer.pictures)
-        flashes = [pts for a, (_, pts, b) in lights if a[2] < 120 < b]
+        sounds, lights = (itertools.pairwise(kept) for kept in (viewer.sound, viewer.pictures))
+        beeps = [b.pts for a, b in sounds if a.loudness < 0.05 < b.loudness]
+        flashes = [b.pts for a, b in lights if a.light < 120 < b.light]
         heard = [sound.moment(pts, 48_000) for pts in beeps]
         seen = [pictures.moment(pts, 90_000) for pts in flashes]
         nearest = [min((beep - flash for beep in heard), key=abs) for flash in seen if heard]
@@ -152,7 +152,7 @@ async def test_one_lost_packet_is_concealed_and_forgotten(room: Any, wait_until:
 async def test_without_microphone_the_avatar_idles(
     make_viewer: Any, worker: Any, portrait: Any, wait_until: Any, channel: bool
 ) -> None:
-    viewer = make_viewer(microphone=False, channel=channel)
+    viewer = make_viewer(voice=None, channel=channel)
     room = Room(worker, viewer, portrait)
     await room.connect()
     await wait_until(lambda: len(viewer.pictures) > 20 and room.session.stats().frames_shown > 8)
@@ -192,7 +192,7 @@ async def test_a_peer_that_never_connects_is_given_up(room: Any, wait_until: Any
 async def test_a_silent_peer_is_given_up(
     make_viewer: Any, worker: Any, portrait: Any, wait_until: Any
 ) -> None:
-    viewer = make_viewer(microphone=False)
+    viewer = make_viewer(voice=None)
     room = Room(worker, viewer, portrait)
     await room.connect()
     await wait_until(lambda: room.heard("stats"))

@@ -66,6 +66,7 @@ def test_the_page_and_its_files_are_served(client: TestClient) -> None:
     assert page.status_code == 200
     assert "Start talking" in page.text
     assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+    assert "unsafe" not in page.headers["content-security-policy"]
     for name in ("app.js", "call.js", "gallery.js", "meter.js", "panel.js", "style.css"):
         assert client.get(f"/static/{name}").status_code == 200
     assert client.get("/static/../../../pyproject.toml").status_code == 404
@@ -187,6 +188,7 @@ def test_a_session_that_ends_by_itself_is_told(client: TestClient, house: FakeHo
     [
         ({"sdp": OFFER + "nonsense"}, "bad_offer", 1007, "no audio"),
         ({"sdp": OFFER + "dead"}, "worker", 1011, "died"),
+        ({"sdp": OFFER + "restarting"}, "restarting", 1013, "try again in a few seconds"),
         ({"sdp": "nonsense"}, "bad_offer", 1007, "'nonsense'"),
         ({"portrait": "zoe"}, "unknown_portrait", 1008, "built-in ones are: anna, bruno"),
         ({"portrait": "upload:" + "0" * 32}, "unknown_portrait", 1008, "upload it again"),

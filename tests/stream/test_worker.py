@@ -1,7 +1,6 @@
 """The asyncio side of a real process with a performer that needs no torch."""
 
 import asyncio
-import importlib
 import os
 import signal
 import subprocess
@@ -18,10 +17,10 @@ import numpy as np
 import psutil
 import pytest
 
+import fake_performer
 from soul.model import sample
 from soul.model.config import SOUL_TEST
 from soul.model.load import save
-from soul.stream.process import Factory
 from soul.stream.types import Frames, Work
 from soul.stream.worker import LoadSoul, Worker, WorkerConfig, WorkerError
 
@@ -29,19 +28,10 @@ PORTRAIT = np.zeros((2, 2, 3), np.uint8)
 WINDOW = 24
 
 
-@pytest.fixture(autouse=True)
-def importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker's process imports the fake by name; it inherits this path."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-
-
-def load(trouble: str = "") -> Factory:
-    factory: Factory = importlib.import_module("fake_performer").Load(trouble)
-    return factory
-
-
 def config(trouble: str = "", start_limit: float = 30.0) -> WorkerConfig:
-    return WorkerConfig(factory=load(trouble), stop_grace=0.5, start_limit=start_limit)
+    return WorkerConfig(
+        factory=fake_performer.Load(trouble), stop_grace=0.5, start_limit=start_limit
+    )
 
 
 def work(stream: str, chunk: int = 0, value: int = 0) -> Work:
@@ -348,8 +338,7 @@ async def test_a_real_model_runs_in_the_process_and_flashes_for_beeps(tmp_path: 
 
 
 PARENT = """
-import asyncio, sys
-sys.path.insert(0, sys.argv[1])
+import asyncio
 import fake_performer
 from multiprocessing import active_children
 from soul.stream.worker import Worker, WorkerConfig
@@ -370,7 +359,7 @@ def test_the_parents_death_ends_the_process(tmp_path: Path) -> None:
     script.write_text(PARENT)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(
-        [sys.executable, str(script), str(Path(__file__).parent)],
+        [sys.executable, str(script)],
         stdout=subprocess.PIPE,
         env=environment,
     ) as parent:

@@ -1,4 +1,4 @@
-"""Puts the real rooms behind the door: the worker's process, aiortc sessions, portraits.
+"""Puts the real rooms behind the door: the kept worker, aiortc sessions, portraits.
 
 Only this file translates their errors into the door's. It does NOT know HTTP.
 """
@@ -13,27 +13,37 @@ from soul.media.tracks import OfferError
 from soul.session.session import Session, SessionConfig, SessionError
 from soul.signaling.door import Refused, Rooms
 from soul.signaling.gallery import Picture
+from soul.stream.keeper import Keeper, Restarting
 from soul.stream.worker import LoadSoul, Worker, WorkerConfig, WorkerError
 
 
 class LiveWorker:
-    """The worker's process as `door.WorkerLike`."""
+    """The kept worker as `door.WorkerLike`."""
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
 
     async def start(self) -> None:
         try:
-            await self._worker.start()
+            await self._keeper.start()
         except WorkerError as error:
             raise Refused("worker", str(error)) from error
 
     async def stop(self) -> None:
-        await self._worker.stop()
+        await self._keeper.stop()
 
     def failure(self) -> str | None:
-        error = self._worker.failure
+        error = self._keeper.failure
         return None if error is None else str(error)
+
+    def serving(self) -> Worker:
+        """The worker of this moment, with which a session stays; Refused if there is none."""
+        try:
+            return self._keeper.worker
+        except Restarting as error:
+            raise Refused("restarting", str(error)) from error
+        except WorkerError as error:
+            raise Refused("worker", str(error)) from error
 
 
 class LiveSession:
@@ -66,16 +76,18 @@ class LiveSession:
 
 def live_rooms(model: str, device: str, threads: int, markers: bool = False) -> Rooms:
     """The rooms of one server that runs `model` on `device`; with `markers` it flashes at beeps."""
-    worker = Worker(WorkerConfig(factory=LoadSoul(model, device, threads, markers)))
+    config = WorkerConfig(factory=LoadSoul(model, device, threads, markers))
+    keeper = Keeper(config, time.monotonic_ns)
+    worker = LiveWorker(keeper)
 
     def open_session(name: str, on_closed: Callable[[str], None]) -> LiveSession:
-        session = Session(name, worker, SessionConfig(), time.monotonic_ns, on_closed)
+        session = Session(name, worker.serving(), SessionConfig(), time.monotonic_ns, on_closed)
         return LiveSession(session)
 
     def read(data: bytes) -> Picture:
         try:
-            return read_portrait(data, worker.format.image_size)
+            return read_portrait(data, keeper.format.image_size)
         except PortraitError as error:
             raise Refused("portrait", str(error)) from error
 
-    return Rooms(LiveWorker(worker), open_session, read, model)
+    return Rooms(worker, open_session, read, model)

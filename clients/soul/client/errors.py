@@ -6,6 +6,7 @@ SoulError
 ├── UnexpectedMessage the server said something that the protocol does not know
 └── Refused           the server said no, in one sentence; `.code` says to what
     ├── Full              every place is taken
+    ├── Restarting        the model is being started again; try in a few seconds
     ├── BadOffer          the SDP offer cannot be used
     └── UnknownPortrait   no such portrait
 """
@@ -39,6 +40,10 @@ class Full(Refused):
     """Every place is taken; try again in a little while."""
 
 
+class Restarting(Refused):
+    """The model is being started again; try in a few seconds."""
+
+
 class BadOffer(Refused):
     """The SDP offer cannot be used."""
 
@@ -49,6 +54,7 @@ class UnknownPortrait(Refused):
 
 _BY_CODE: dict[str, type[Refused]] = {
     "full": Full,
+    "restarting": Restarting,
     "bad_offer": BadOffer,
     "unknown_portrait": UnknownPortrait,
 }

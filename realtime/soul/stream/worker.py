@@ -130,6 +130,8 @@ class Worker:
             raise WorkerError(
                 f"the worker process was not ready within {self._config.start_limit:g} s"
             ) from None
+        except OSError as error:
+            raise WorkerError(f"the worker process could not be made: {error}") from error
         finally:
             if not _succeeded(self._ready):
                 await self.stop()

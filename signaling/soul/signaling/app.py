@@ -24,11 +24,10 @@ from soul.signaling.gallery import data_url
 from soul.signaling.protocol import Close
 from soul.web import STATIC
 
-# 'unsafe-eval': browser drivers wait for a page's state by evaluating text; the page does not.
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob: mediastream:; "
-        "connect-src 'self' ws: wss:; style-src 'self'; script-src 'self' 'unsafe-eval'; "
+        "connect-src 'self' ws: wss:; style-src 'self'; script-src 'self'; "
         "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
     ),
     "Permissions-Policy": "microphone=(self), camera=()",

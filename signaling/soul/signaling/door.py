@@ -21,17 +21,19 @@ from soul.timebase import Instant
 class Refused(Exception):
     """A room behind the door cannot do it; the message is one sentence."""
 
-    def __init__(self, what: Literal["offer", "portrait", "worker"], message: str) -> None:
+    def __init__(
+        self, what: Literal["offer", "portrait", "restarting", "worker"], message: str
+    ) -> None:
         super().__init__(message)
         self.what = what
 
 
 class WorkerLike(Protocol):
-    """The process that owns the device; raises Refused("worker") if it cannot start."""
+    """Whoever keeps the process that owns the device; Refused("worker") if it cannot start."""
 
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
-    def failure(self) -> str | None: ...  # why it died by itself, if it did
+    def failure(self) -> str | None: ...  # why nothing can be started now, if so
 
 
 class SessionLike(Protocol):
@@ -43,7 +45,10 @@ class SessionLike(Protocol):
 
 
 OpenSession = Callable[[str, Callable[[str], None]], SessionLike]
-"""(stream id, called with one sentence when the session ends by itself) → a session."""
+"""(stream id, called with one sentence when the session ends by itself) → a session.
+
+Refused("restarting") while the worker is being replaced, Refused("worker") if it stays down.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +161,7 @@ class Door:
         return self.uploads.add(picture), picture
 
     def failure(self) -> str | None:
-        """Why nothing can be served any more, in one sentence, or None."""
+        """Why nothing can be started now, in one sentence, or None."""
         return self._rooms.worker.failure()
 
     def stats(self) -> dict[str, Any]:
@@ -183,6 +188,7 @@ def _as_protocol(error: Refused) -> ProtocolError:
     code, close = {
         "offer": ("bad_offer", Close.INVALID_DATA),
         "portrait": ("bad_portrait", Close.POLICY),
+        "restarting": ("restarting", Close.TRY_LATER),
         "worker": ("worker", Close.INTERNAL),
     }[error.what]
     return ProtocolError(code, str(error), close)

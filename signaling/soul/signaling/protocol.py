@@ -27,7 +27,7 @@ class Close(IntEnum):
     POLICY = 1008  # wrong shape, wrong order, not allowed
     TOO_BIG = 1009
     INTERNAL = 1011
-    TRY_LATER = 1013  # every place is taken
+    TRY_LATER = 1013  # every place is taken, or the worker is being restarted
 
 
 @dataclass(frozen=True, slots=True)

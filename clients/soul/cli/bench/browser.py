@@ -79,19 +79,25 @@ async def viewing(
 
 async def press_start(page: "Page") -> None:
     """Presses the button, and waits for the first picture; BenchError if none."""
-    from playwright.async_api import TimeoutError as Late
-
     await page.wait_for_selector("#gallery input:checked", state="attached")
     await page.get_by_role("button", name="Start").first.click()
-    try:
-        await page.wait_for_function(
-            "['live', 'failed', 'ended'].includes(__soul.state)", timeout=LIVE_SECONDS * 1000
-        )
-    except Late:
-        raise BenchError(f"no picture came within {LIVE_SECONDS:g} s of the click") from None
-    if await page.evaluate("__soul.state") != "live":
+    if await until_state(page, "live", "failed", "ended") != "live":
         said = await page.get_by_role("alert").inner_text()
         raise BenchError(f"the call did not begin: {said}")
+
+
+async def until_state(page: "Page", *states: str) -> str:
+    """Waits until the page is in one of `states`, and says in which; BenchError if it never is."""
+    from playwright.async_api import TimeoutError as Late
+
+    # By a selector: waiting for a function would need 'unsafe-eval' in the page's own policy.
+    wanted = ", ".join(f"body[data-state={state}]" for state in states)
+    try:
+        await page.wait_for_selector(wanted, state="attached", timeout=LIVE_SECONDS * 1000)
+    except Late:
+        names = " or ".join(states)
+        raise BenchError(f"the page was not {names} within {LIVE_SECONDS:g} s") from None
+    return str(await page.evaluate("__soul.state"))
 
 
 async def probed(page: "Page", call: str) -> Any:

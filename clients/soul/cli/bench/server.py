@@ -67,6 +67,13 @@ class Server:
         sessions: dict[str, dict[str, Any]] = (await self.get("stats"))["sessions"]
         return sessions
 
+    async def is_ready(self) -> bool:
+        """Whether a conversation can be started now."""
+        try:
+            return bool((await self.get("healthz"))["status"] == "ok")
+        except BenchError:
+            return False
+
     async def resources(self) -> Resources:
         """What the server and its children hold now."""
         tasks = int((await self.get("stats"))["tasks"])

@@ -1,12 +1,13 @@
 """A performer without torch for the worker's tests: what goes wrong is written in the prompt.
 
-A module of its own because the worker's process imports it by name.
+Found by `pythonpath` in pyproject.toml, since the worker's process imports it by name.
 """
 
 import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -58,15 +59,23 @@ class FakePerformer:
 
 @dataclass(frozen=True)
 class Load:
-    """The factory: `trouble` is what befalls the process while it loads."""
+    """The factory: `trouble` is what befalls the process while it loads.
+
+    "... later" befalls all but the first process, which leaves `flag` behind.
+    """
 
     trouble: str = ""
+    flag: Path | None = None
 
     def __call__(self) -> FakePerformer:
-        if self.trouble == "missing":
+        if self.flag is not None and not self.flag.exists():
+            self.flag.touch()
+            return FakePerformer()
+        trouble = self.trouble.removesuffix(" later")
+        if trouble == "missing":
             raise FileNotFoundError("no weights at /nowhere: a folder with weights was expected")
-        if self.trouble == "die":
+        if trouble == "die":
             os._exit(7)
-        if self.trouble == "hang":
+        if trouble == "hang":
             time.sleep(1000)
         return FakePerformer()
