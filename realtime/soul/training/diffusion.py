@@ -42,7 +42,7 @@ class Latents:
 class TeacherConfig:
     """Flow matching with sound and words dropped now and then, for guidance."""
 
-    length: Length = Length(1850)
+    length: Length = Length(3950)
     batch: int = 16
     chunks: int = 10
     peak: float = 8e-4
@@ -56,7 +56,7 @@ class TeacherConfig:
 class StudentConfig:
     """Trajectory distillation on the student's own rollouts; no guidance is left at run time."""
 
-    length: Length = Length(400)
+    length: Length = Length(505)
     batch: int = 8
     chunks: int = 10
     peak: float = 2e-4

@@ -61,8 +61,8 @@ class Recipe:
     model: SoulConfig = SOUL_MINI
     bank: BankConfig = BankConfig()
     listener: ListenerConfig = ListenerConfig()
-    autoencoder: PaintConfig = PaintConfig(length=Length(5650), tell_first=0.15)
-    light: PaintConfig = PaintConfig(length=Length(4000), noise=0.6)
+    autoencoder: PaintConfig = PaintConfig(length=Length(10_800), tell_first=0.08)
+    light: PaintConfig = PaintConfig(length=Length(6200), noise=0.6)
     teacher: TeacherConfig = TeacherConfig()
     student: StudentConfig = StudentConfig()
     quantile: float = 0.995  # of nearest-centroid distances: τ
