@@ -106,8 +106,6 @@ class SoulConfig:
     sink_distance: int = 8  # latents between the sink's position and the chunk's
     steps: int = 2
     shift: float = 3.0
-    noise_memory: float = 0.0  # correlation of a chunk's noise with the one before; 0: independent
-    noise_scale: float = 1.0  # deviation of the noise that a chunk starts from
     centroids: int = 1024
     lid_width: int = 0  # of the encoder that tells the DiT of blinks; 0: it is not told
 
@@ -127,8 +125,6 @@ class SoulConfig:
                 f"dit.latent_channels {self.dit.latent_channels} differs from "
                 f"vae.channels {self.vae.channels}"
             )
-        if not 0 <= self.noise_memory <= 1:
-            raise ConfigError(f"noise_memory {self.noise_memory} is not in [0, 1]")
         if self.sink_distance <= self.window:
             raise ConfigError(
                 f"sink_distance {self.sink_distance} must exceed window {self.window}, "
@@ -158,15 +154,12 @@ class SoulConfig:
 SOUL_5B = SoulConfig(name="soul-5b", image_size=512, shift=5.0, centroids=40_000)
 SOUL_MINI = SoulConfig(
     name="soul-mini",
-    noise_memory=1.0,
-    noise_scale=0.7,
     lid_width=64,
     dit=DiTConfig(dim=256, ffn_dim=768, layers=5, heads=4, text_len=16, text_dim=64, audio_dim=256),
 )
 SOUL_TEST = SoulConfig(
     name="soul-test",
     image_size=64,
-    noise_memory=0.5,
     lid_width=8,
     dit=DiTConfig(dim=48, ffn_dim=64, layers=2, heads=2, text_len=16, text_dim=16, audio_dim=16),
     audio=AudioConfig(width=16, out_dim=16),

@@ -63,7 +63,6 @@ class StreamState:
     words: Tensor  # [length, text_dim]
     noise: torch.Generator
     blinks: Blinks
-    drawn: Tensor | None = None  # [1, C, h, w], the noise of the chunk before
     strays: float = 0.0  # share of the last latent's cells that the codebook pulled back
 
     @property
@@ -134,23 +133,15 @@ def flow(
 
 
 def draw_noise(model: Soul, state: StreamState) -> Tensor:
-    """A stream's next noise [1, C, h, w], unit normal, correlated with its last one.
-
-    What the sound does not say hangs on the noise; independent noise a chunk would flicker.
-    """
-    config, memory = model.config, model.config.noise_memory
-    shape = (1, config.vae.channels, config.grid, config.grid)
-    fresh = torch.randn(shape, generator=state.noise, device=model.device)
-    if state.drawn is not None and memory > 0:
-        fresh = memory * state.drawn + (1 - memory**2) ** 0.5 * fresh
-    state.drawn = fresh
-    return fresh
+    """A stream's next noise [1, C, h, w], unit normal."""
+    shape = (1, model.config.vae.channels, model.config.grid, model.config.grid)
+    return torch.randn(shape, generator=state.noise, device=model.device)
 
 
 def denoise(model: Soul, states: Sequence[StreamState], audio: Tensor, steps: int) -> Tensor:
     """Noise → clean latents [B, C, h, w] in `steps` Euler steps, without guidance."""
     config = model.config
-    latent = config.noise_scale * torch.cat([draw_noise(model, s) for s in states])
+    latent = torch.cat([draw_noise(model, s) for s in states])
     words = torch.stack([s.words for s in states])
     context = gather([s.window for s in states], config)
     levels = sigmas(steps, config.shift)

@@ -56,14 +56,13 @@ class TeacherConfig:
 class StudentConfig:
     """Trajectory distillation on the student's own rollouts; no guidance is left at run time."""
 
-    length: Length = Length(505)
+    length: Length = Length(870)
     batch: int = 8
     chunks: int = 10
     peak: float = 2e-4
     teacher_steps: int = 6
-    guidance: float = 1.5
+    guidance: float = 3.0
     one_step: float = 0.25  # share of chunks that are distilled into a single step
-    keep_noise: float = 0.5  # share of chunks that start from the rollout's own noise, as live
     save_every: int = 200
 
 
@@ -252,9 +251,7 @@ def train_student(
                 mine = fresh_windows(student, clips.pivotal, student.words(clips.prompts).detach())
                 theirs = fresh_windows(teacher, clips.pivotal, words)
                 fresh = False
-                kept = torch.randn_like(clips.pivotal)
-            keeps = torch.rand(len(kept), 1, 1, 1) < config.keep_noise
-            noise = torch.where(keeps, kept, torch.randn_like(kept))
+            noise = torch.randn_like(clips.pivotal)
             steps = 1 if rng.random() < config.one_step else student.config.steps
             sound = clips.heard(teacher, chunk), clips.heard(student, chunk)
             said = student.words(clips.prompts)
