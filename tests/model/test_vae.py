@@ -1,5 +1,6 @@
 """Encoder and decoders: shapes, the state that makes a stream, and which way a warp goes."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from soul.model.vae import (
     Decoder,
     Encoder,
     Reference,
+    from_bytes,
     full_decoder,
     light_decoder,
     places,
@@ -172,6 +174,12 @@ def test_pictures_become_bytes() -> None:
     assert found.shape == (2, 3, 2, 5, 3)
     assert found.dtype == torch.uint8
     assert found[..., 0, 0, 0].flatten().tolist() == [0, 0, 64, 128, 255, 255]
+
+
+def test_bytes_become_pictures() -> None:
+    found = from_bytes(np.array([[[[0, 255, 51]]]], np.uint8))
+    assert found.shape == (1, 3, 1, 1)
+    torch.testing.assert_close(found.flatten(), torch.tensor([-1.0, 1.0, -0.6]))
 
 
 def test_bytes_survive_the_way_there_and_back() -> None:

@@ -10,6 +10,7 @@ from soul.model import sample
 from soul.model.config import SOUL_TEST
 from soul.model.load import WeightsError, save
 from soul.model.sample import Soul
+from soul.model.vae import from_bytes
 from soul.stream.performer import Performer, load_performer, warm_up
 from soul.stream.types import Frames, Pictures, Samples, Work
 
@@ -52,7 +53,7 @@ def test_pictures_are_those_of_the_one_rollout(model: Soul) -> None:
     performer = Performer(model, Ticks())
     performer.open("a", portrait(1), "a person", seed=5)
     shown = [perform(performer, work("a", n))[0].pictures for n in range(3)]
-    picture = torch.from_numpy(portrait(1)).permute(2, 0, 1).float() / 127.5 - 1
+    picture = from_bytes(portrait(1))
     with torch.no_grad():
         state = sample.open_stream(model, picture, "a person", seed=5)
         expected = [

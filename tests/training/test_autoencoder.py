@@ -18,7 +18,6 @@ from soul.training.autoencoder import (
     draw_example,
     new_autoencoder,
     new_light,
-    scaled,
     show,
     train_painter,
 )
@@ -65,12 +64,6 @@ def test_a_crop_lies_in_the_picture_and_on_the_latent_grid(centre: tuple[int, in
         assert 0 <= x <= 128
         assert 0 <= y <= 128
         assert (x % 16, y % 16) == (0, 0)
-
-
-def test_pictures_are_scaled_to_minus_one_and_one() -> None:
-    found = scaled(np.array([[[[0, 255, 51]]]], np.uint8))
-    assert found.shape == (1, 3, 1, 1)
-    torch.testing.assert_close(found.flatten(), torch.tensor([-1.0, 1.0, -0.6]))
 
 
 @pytest.mark.parametrize(("crop", "side"), [(32, 32), (64, 64), (128, 64)])

@@ -28,6 +28,7 @@ from soul.media.portrait import PortraitError, read_portrait
 from soul.model import sample
 from soul.model.load import WeightsError, load
 from soul.model.sample import Soul
+from soul.model.vae import from_bytes
 from soul.timebase import FRAME_RATE
 
 Picture = NDArray[np.uint8]
@@ -72,7 +73,7 @@ def render(
 ) -> Iterator[Picture]:
     """The film's pictures, a chunk at a time: uint8 [4, size, size, 3] each."""
     with torch.inference_mode():
-        still = torch.from_numpy(portrait.copy()).permute(2, 0, 1).float() / 127.5 - 1
+        still = from_bytes(portrait)
         states = [sample.open_stream(model, still, config.prompt, config.seed)]
         chunks = sample.cut(model.config, torch.from_numpy(sound.speech).to(model.device))
     for pcm in chunks:

@@ -10,7 +10,9 @@ the same network, narrower. Nothing here knows about sound, time of day or devic
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -232,6 +234,11 @@ def full_decoder(config: VaeConfig) -> Decoder:
 def light_decoder(config: VaeConfig) -> Decoder:
     """The eVAE: the decoder that serves live."""
     return Decoder(config, config.light_trunk, config.light_width, blocks=2)
+
+
+def from_bytes(pictures: NDArray[np.uint8]) -> Tensor:
+    """[..., H, W, 3] uint8 → a copy, [..., 3, H, W] float32 in [-1, 1]."""
+    return torch.from_numpy(np.array(pictures)).movedim(-1, -3).float().div_(127.5).sub_(1)
 
 
 def to_bytes(pictures: Tensor, frames: int) -> Tensor:

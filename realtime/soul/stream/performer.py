@@ -15,6 +15,7 @@ from torch import Tensor
 from soul.model import sample
 from soul.model.load import load
 from soul.model.sample import Soul, StreamState
+from soul.model.vae import from_bytes
 from soul.stream.types import ChunkFormat, Frames, Pictures, StageTimes, StreamId, Work
 from soul.timebase import FRAMES_PER_LATENT
 
@@ -76,7 +77,7 @@ class Performer:
             )
         if stream in self._states:
             raise ValueError(f"stream {stream!r} is open already")
-        picture = torch.from_numpy(portrait.copy()).permute(2, 0, 1).float() / 127.5 - 1
+        picture = from_bytes(portrait)
         self._states[stream] = sample.open_stream(self._model, picture, prompt, seed)
         self._commits[stream] = 0.0
 

@@ -18,6 +18,7 @@ from soul.model.vae import (
     Decoder,
     Encoder,
     Painted,
+    from_bytes,
     full_decoder,
     light_decoder,
     places,
@@ -121,9 +122,9 @@ def draw_example(
         where.append(whole[cells])
         if recoded is not None:
             said.append(recoded[clip, start // FRAMES_PER_LATENT + 1][cells])
-    seen = scaled(np.stack(frames))
+    seen = from_bytes(np.stack(frames))
     return Example(
-        scaled(np.stack(portraits)),
+        from_bytes(np.stack(portraits)),
         seen[:, :FRAMES_PER_LATENT],
         seen[:, FRAMES_PER_LATENT:],
         torch.from_numpy(np.stack(flows)).float().flatten(0, 1).permute(0, 3, 1, 2),
@@ -143,11 +144,6 @@ def channel_cells(boxes: Tensor, side: int) -> Tensor:
     on = [mouth if name in ON_MOUTH else eyes if name in ON_EYES else (mouth + eyes).clamp_max(1)
           for name in CHANNELS]  # fmt: skip
     return torch.cat(on, 1).view(len(boxes), -1, side, side)
-
-
-def scaled(pictures: np.ndarray) -> Tensor:
-    """[..., H, W, 3] uint8 → [..., 3, H, W] float32 in [-1, 1]."""
-    return torch.from_numpy(np.array(pictures)).movedim(-1, -3).float().div_(127.5).sub_(1)
 
 
 class Painter(nn.Module):
@@ -282,9 +278,9 @@ def show(painter: Painter, bank: Bank, path: Path, clips: int = 4) -> None:
     for clip in range(min(clips, bank.config.clips)):
         first = min(count, bank.config.frames - count)
         group = slice(first, first + count)
-        portrait = scaled(bank.portraits[clip : clip + 1])
+        portrait = from_bytes(bank.portraits[clip : clip + 1])
         truth = bank.frames[clip, group]
-        z = painter.encoder(scaled(truth).unflatten(0, (PAIR, FRAMES_PER_LATENT)))
+        z = painter.encoder(from_bytes(truth).unflatten(0, (PAIR, FRAMES_PER_LATENT)))
         reference = painter.decoder.refer(portrait, painter.encoder.still(portrait))
         state = painter.decoder.first_state(reference)
         answers: list[np.ndarray] = []

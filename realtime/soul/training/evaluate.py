@@ -16,8 +16,8 @@ from soul.measure.lips import best_lag, closure_in_silence
 from soul.measure.picture import psnr, sharpness
 from soul.model.lids import Blinks
 from soul.model.sample import Soul, advance, cut, open_stream
+from soul.model.vae import from_bytes
 from soul.timebase import FRAME_RATE, FRAMES_PER_LATENT, SAMPLES_PER_FRAME
-from soul.training.autoencoder import scaled
 from soul.training.motion import COLUMN, Motion
 from soul.training.performance import perform
 from soul.training.probe import Probe
@@ -78,7 +78,7 @@ def attempt(model: Soul, probe: Probe, config: TrialConfig, number: int) -> Tria
     take = perform(rng, frames / FRAME_RATE, "held_out")
     artist = Artist(identity, model.config.image_size)
     portrait = artist.portrait()
-    state = open_stream(model, scaled(portrait), take.prompt, seed=number)
+    state = open_stream(model, from_bytes(portrait), take.prompt, seed=number)
     sound = torch.from_numpy(take.pcm[: frames * SAMPLES_PER_FRAME].astype(np.float32))
     made = [advance(model, [state], window.unsqueeze(0))[0] for window in cut(model.config, sound)]
     pictures = torch.cat(made).numpy()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
-from soul.model.lids import SHAPES
+from soul.model.lids import REGULARITY, SHAPES
 from soul.timebase import AUDIO_RATE, FRAME_RATE, SAMPLES_PER_FRAME
 from soul.training.motion import COLUMN, Motion, neutral
 from soul.training.speech import Pcm, Split
@@ -311,7 +311,7 @@ def lids_of(motion: Motion) -> NDArray[np.float32]:
 
 def _blink_moments(rng: np.random.Generator, mood: Mood, speaking: Curve) -> list[int]:
     mean = 60.0 * FRAME_RATE / mood.blinks
-    gaps = rng.gamma(2.5, mean / 2.5, 4 + int(3 * len(speaking) / mean))
+    gaps = rng.gamma(REGULARITY, mean / REGULARITY, 4 + int(3 * len(speaking) / mean))
     moments = np.cumsum(gaps) - rng.uniform(0.0, mean)
     fallen = np.flatnonzero((speaking[:-1] >= 0.5) & (speaking[1:] < 0.5))
     ends = fallen[rng.random(len(fallen)) < 0.5] + rng.integers(0, 5)

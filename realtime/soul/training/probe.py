@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from soul.model.vae import from_bytes
 from soul.training.motion import COLUMN, Motion
 from soul.training.performance import perform
 from soul.training.speech import Split
@@ -96,7 +97,7 @@ class Probe(nn.Module):
             raise ValueError(f"frames are {frames.shape}, expected [T, {SIZE}, {SIZE}, 3]")
         told = [torch.zeros(0, 2)]
         for start in range(0, len(frames), batch):
-            picture = _tensor(frames[start : start + batch]).to(next(self.parameters()).device)
+            picture = from_bytes(frames[start : start + batch]).to(next(self.parameters()).device)
             told.append(self(_crop(picture, _MOUTH), _crop(picture, _EYES)).cpu())
         values = torch.cat(told).clamp(0.0, 1.0).numpy()
         return Readings(values[:, 0].copy(), values[:, 1].copy())
@@ -134,7 +135,7 @@ def train_probe(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total_steps=steps + 1)
     for step in range(steps):
         picks = rng.integers(0, len(faces), recipe.batch)
-        mouth, eyes = _augmented(rng, _tensor(faces[picks]).to(device))
+        mouth, eyes = _augmented(rng, from_bytes(faces[picks]).to(device))
         wanted = torch.from_numpy(truth[picks]).to(device)
         loss = functional.smooth_l1_loss(probe(mouth, eyes), wanted, beta=0.1)
         optimizer.zero_grad()
@@ -182,11 +183,6 @@ def _draw_rows(rng: np.random.Generator, recipe: ProbeRecipe, split: Split) -> M
     for name in ("eye_left", "eye_right"):
         rows[lids, COLUMN[name]] = opening[::-1][lids]
     return rows
-
-
-def _tensor(pictures: Frames) -> Tensor:
-    """uint8 [B, H, W, 3] → float32 [B, 3, H, W] in -1 .. 1."""
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2) / 127.5 - 1.0
 
 
 def _crop(pictures: Tensor, box: tuple[int, int, int, int]) -> Tensor:

@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from soul.model.config import SOUL_MINI, SoulConfig
 from soul.model.load import load, save
 from soul.model.sample import Soul, build, cut
-from soul.model.vae import Encoder
+from soul.model.vae import Encoder, from_bytes
 from soul.timebase import FRAMES_PER_LATENT
 from soul.training.autoencoder import (
     PaintConfig,
     Painter,
     new_autoencoder,
     new_light,
-    scaled,
     train_painter,
 )
 from soul.training.centroids import build_codebook, load_codebook, save_codebook
@@ -188,8 +187,8 @@ class Run:
         bank, encoder, listener = open_bank(self.folder / "bank"), self.encoder(), self.listener()
         arrays = encoded_arrays(self.folder / "latents", bank, self.recipe.model)
         for clip in range(bank.config.clips):
-            portrait = scaled(bank.portraits[clip : clip + 1])
-            groups = scaled(bank.frames[clip]).unflatten(0, (-1, FRAMES_PER_LATENT))
+            portrait = from_bytes(bank.portraits[clip : clip + 1])
+            groups = from_bytes(bank.frames[clip]).unflatten(0, (-1, FRAMES_PER_LATENT))
             with torch.autocast("cpu", torch.bfloat16):
                 arrays["pivotal"][clip] = encoder.still(portrait)[0].float().numpy()
                 found = [encoder(part) for part in groups.split(4)]

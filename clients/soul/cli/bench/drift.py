@@ -25,6 +25,7 @@ from soul.media.portrait import PortraitError, read_portrait_file
 from soul.model import sample
 from soul.model.load import WeightsError, load
 from soul.model.sample import Soul
+from soul.model.vae import from_bytes
 from soul.timebase import FRAME_RATE, FRAMES_PER_LATENT
 
 Pictures = NDArray[np.uint8]
@@ -94,7 +95,7 @@ def speech(model: Soul) -> torch.Tensor:
 @torch.inference_mode()
 def roll(model: Soul, portrait: Pictures, heard: torch.Tensor) -> Iterator[Seen]:
     """Minute after minute of one stream, without end."""
-    still = torch.from_numpy(portrait.copy()).permute(2, 0, 1).float() / 127.5 - 1
+    still = from_bytes(portrait)
     state = sample.open_stream(model, still, "", seed=0)
     windows = cycle(heard.to(model.device))
     while True:
