@@ -3,9 +3,34 @@
 import numpy as np
 import pytest
 
-from soul.measure.picture import ciede2000, delta_e2000, lab, psnr, sharpness, ssim
+from soul.measure.picture import (
+    ciede2000,
+    delta_e2000,
+    lab,
+    psnr,
+    sharpness,
+    smudged,
+    ssim,
+    unmoved,
+)
 
 NOISE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+
+
+def test_what_moves_is_left_out() -> None:
+    film = np.repeat(NOISE[None].astype(np.int16) // 2, 3, 0)
+    film[1, :, 16:] += 2
+    film[2, :8] += 3
+    assert np.array_equal(unmoved(film), np.arange(32)[:, None].repeat(32, 1) >= 8)
+
+
+def test_smudges_are_counted_where_they_are_asked_for() -> None:
+    film = np.full((2, 8, 8, 3), 100, np.uint8)
+    film[0, 0, 0, 1], film[0, 7, 7], film[1, 1, 1] = 117, 0, 116
+    where = np.zeros((8, 8), np.bool_)
+    where[:2] = True
+    assert smudged(film, np.full((8, 8, 3), 100, np.uint8), where) == pytest.approx(1 / 32)
+    assert np.isnan(smudged(film, film[0], np.zeros((8, 8), np.bool_)))
 
 
 def test_psnr_of_a_known_error() -> None:

@@ -21,7 +21,9 @@ def take(late: int = 0, gain: float = 1.0) -> Trial:
     pictures = np.repeat(picture[None], 2, 0)
     eyes = np.ones(FRAMES, np.float32)
     eyes[80:84] = 0.1
-    return Trial(pictures, picture, motion, silent, read, eyes, eyes, opening)
+    still = np.zeros((64, 64), np.bool_)
+    still[:32] = True
+    return Trial(pictures, picture, motion, silent, read, eyes, eyes, opening, still)
 
 
 def test_a_perfect_take() -> None:
@@ -31,6 +33,15 @@ def test_a_perfect_take() -> None:
     assert figures.closed_in_silence == 1.0
     assert figures.still_psnr == float("inf")
     assert (figures.blinks_a_minute, figures.blinks_shown) == (7.5, 1.0)
+
+
+def test_smudges_count_where_nothing_should_move() -> None:
+    smeared = take()
+    smeared.pictures[0, 24:40] = 255 - smeared.truth[24:40]  # 8 of the 32 rows that never move
+    smeared.pictures[1, 40:] = 0
+    figures = report([smeared])
+    assert figures.smudged == pytest.approx(0.125, abs=0.02)
+    assert report([take()]).smudged_in_last_second == 0
 
 
 def test_a_late_mouth_is_called_late() -> None:

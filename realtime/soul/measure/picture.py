@@ -42,6 +42,23 @@ def sharpness(picture: ArrayLike) -> float:
     return float(np.std(around - 4.0 * inner))
 
 
+def unmoved(pictures: ArrayLike, change: int = 2) -> NDArray[np.bool_]:
+    """[H, W]: where no channel of `pictures` uint8 [T, H, W, 3] changes by more than `change`."""
+    seen = np.asarray(pictures, np.int16)
+    return np.asarray((seen.max(0) - seen.min(0)).max(-1) <= change)
+
+
+def smudged(
+    pictures: ArrayLike, wanted: ArrayLike, where: NDArray[np.bool_], off: int = 16
+) -> float:
+    """Share of pixels `where` [H, W], over all of `pictures` [T, H, W, 3], that are wrong.
+
+    Wrong is more than `off` grey levels from `wanted` [H, W, 3] in a channel; nan without pixels.
+    """
+    error = np.asarray(pictures, np.int16)[:, where] - np.asarray(wanted, np.int16)[where]
+    return float(np.mean(np.abs(error).max(-1) > off)) if where.any() else float("nan")
+
+
 def delta_e2000(first: ArrayLike, second: ArrayLike) -> float:
     """Mean colour difference CIEDE2000 of two pictures; about 1 is just noticeable."""
     a, b = _pair(first, second)

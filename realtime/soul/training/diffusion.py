@@ -35,6 +35,7 @@ class Latents:
     tokens: NDArray[np.float16]  # [clips, n, m, audio_dim]
     lids: NDArray[np.float32]  # [clips, n, 4], see `soul.model.lids`
     boxes: NDArray[np.float32]  # [clips, n, 3, 4] in latent cells
+    silent: NDArray[np.bool_]  # [clips, n], chunks without a sound that moves a mouth
     prompts: tuple[str, ...]
 
 
@@ -56,13 +57,14 @@ class TeacherConfig:
 class StudentConfig:
     """Trajectory distillation on the student's own rollouts; no guidance is left at run time."""
 
-    length: Length = Length(870)
+    length: Length = Length(1300)
     batch: int = 8
-    chunks: int = 10
+    chunks: int = 12
     peak: float = 2e-4
     teacher_steps: int = 6
     guidance: float = 3.0
     one_step: float = 0.25  # share of chunks that are distilled into a single step
+    mend: float = 1.0  # weight of what holds the student to the truth; see `mend`
     save_every: int = 200
 
 
@@ -75,6 +77,7 @@ class Clips:
     tokens: Tensor  # [B, chunks, m, audio_dim]
     lids: Tensor  # [B, chunks, 4]
     weight: Tensor  # [B, chunks, 1, h, w]
+    silent: Tensor  # [B, chunks] bool
     prompts: list[str]
 
     def heard(self, model: Soul, chunk: int) -> Tensor:
@@ -102,6 +105,7 @@ def draw_clips(data: Latents, rng: np.random.Generator, batch: int, chunks: int)
         torch.from_numpy(np.stack([data.tokens[span] for span in spans])).float(),
         torch.from_numpy(np.stack([data.lids[span] for span in spans])),
         (weight / weight.mean()).unflatten(0, boxes.shape[:2]),
+        torch.from_numpy(np.stack([data.silent[span] for span in spans])),
         [data.prompts[c] for c in which],
     )
 
@@ -248,7 +252,8 @@ def train_student(
             if chunk == 0 or fresh:
                 clips = draw_clips(data, rng, config.batch, config.chunks)
                 words = teacher.words(clips.prompts)
-                mine = fresh_windows(student, clips.pivotal, student.words(clips.prompts).detach())
+                own = student.words(clips.prompts).detach()
+                mine, held = (fresh_windows(student, clips.pivotal, own) for _ in range(2))
                 theirs = fresh_windows(teacher, clips.pivotal, words)
                 fresh = False
             noise = torch.randn_like(clips.pivotal)
@@ -259,18 +264,27 @@ def train_student(
                 teacher, student, (theirs, mine), (words, said), sound, noise, steps,
                 clips.weight[:, chunk], config,
             )  # fmt: skip
-        descend(checkpoint, loss, config.peak)
+            strayed, near = mend(student, held, clips, chunk, said, sound[1])
+        descend(checkpoint, loss + config.mend * strayed, config.peak)
         with torch.no_grad(), quick():
-            latent, _ = student.codebook(latent.float())
-            remember(student, mine, latent, said.detach(), sound[1].detach())
-            remember(teacher, theirs, latent, words, sound[0])
-        progress.add(loss=loss.item())
+            follow(student, mine, latent, said, sound[1])
+            follow(teacher, theirs, latent, words, sound[0])
+            follow(student, held, near, said, sound[1])
+        progress.add(loss=loss.item(), strayed=strayed.item())
         if (step + 1) % config.save_every == 0:
             checkpoint.save()
             progress.plot()
     checkpoint.save()
     progress.plot()
     return student
+
+
+def follow(
+    model: Soul, windows: list[Window], latent: Tensor, words: Tensor, sound: Tensor
+) -> None:
+    """A latent becomes the past as it does live: strays pulled back, keys and values written."""
+    pulled, _ = model.codebook(latent.float())
+    remember(model, windows, pulled, words, sound)
 
 
 def distil(
@@ -305,12 +319,36 @@ def distil(
     return total, latent
 
 
+def mend(
+    student: Soul, windows: list[Window], clips: Clips, chunk: int, words: Tensor, sound: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The student's steps held to the truth, while its past has its own errors.
+
+    A rollout of its own has poses of its own, and no truth. One that starts each chunk's last step
+    from the true latent, as noisy as that step expects, keeps the clip's poses; what it gets wrong
+    gathers in its past as it does live, and has to be put right. Where the clip is silent the mouth
+    weighs as in distillation. Returns (loss, the student's clean latent, without gradient).
+    """
+    truth, past = clips.latents[:, chunk], gather(windows, student.config)
+    silent = clips.silent[:, chunk].view(-1, 1, 1, 1)
+    weight = torch.where(silent, clips.weight[:, chunk], 1.0)
+    levels = sigmas(student.config.steps, student.config.shift)[:-1]
+    total = torch.zeros(())
+    for level in levels:
+        noise = torch.randn_like(truth)
+        mixed = torch.lerp(truth, noise, level)
+        at = torch.full((len(truth),), level)
+        flow = predict(student, mixed, at, words, sound, past)
+        total = total + flow_matching(flow, noise, truth, weight) * level / len(levels)
+    return total, (mixed - level * flow).detach()
+
+
 @torch.no_grad()
 def recode(student: Soul, data: Latents, said: NDArray[np.float16], seed: int, batch: int) -> None:
-    """Write into `said` every latent as the student's last step says it, given the true past.
+    """Write into `said` every latent as the student's last step says it, its past being its own.
 
-    The true latent is mixed with noise as at that step, so `said` has the student's own errors but
-    still belongs to the very frames: what a decoder must learn to paint from.
+    The true latent is mixed with noise as at that step, as in `mend`: `said` has the errors that
+    gather live but belongs to the very frames: what a decoder must learn to paint from.
     """
     torch.manual_seed(seed)
     level = sigmas(student.config.steps, student.config.shift)[-2]
@@ -330,5 +368,6 @@ def recode(student: Soul, data: Latents, said: NDArray[np.float16], seed: int, b
                 past = gather(windows, student.config)
                 heard = student.told(tokens[:, n], lids[:, n])
                 flow = predict(student, mixed, levels, words, heard, past)
-                said[some, n] = (mixed - level * flow).numpy()
-                remember(student, windows, truth[:, n], words, heard)
+                clean = mixed - level * flow
+                said[some, n] = clean.numpy()
+                follow(student, windows, clean, words, heard)

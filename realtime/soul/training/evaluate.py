@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from soul.measure.life import blinks_per_minute, blinks_shown
 from soul.measure.lips import best_lag, closure_in_silence
-from soul.measure.picture import psnr, sharpness
+from soul.measure.picture import psnr, sharpness, smudged, unmoved
 from soul.model.lids import Blinks
 from soul.model.sample import Soul, advance, cut, open_stream
 from soul.model.vae import from_bytes
@@ -48,6 +48,7 @@ class Trial:
     eyes: NDArray[np.float32]
     told: NDArray[np.float32]  # the lids that the model was told of
     ceiling: NDArray[np.float32]  # what the probe reads from the world's own render
+    unmoved: NDArray[np.bool_]  # [H, W], where that render is the portrait
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ class Report:
     probe_closed_in_silence_on_renders: float
     blinks_a_minute: float
     blinks_shown: float  # share of those that the model was told of
+    smudged: float  # share of what should not move that differs visibly from the portrait
+    smudged_in_last_second: float
     sharpness_against_portrait: float
     still_psnr: float
 
@@ -93,6 +96,7 @@ def attempt(model: Soul, probe: Probe, config: TrialConfig, number: int) -> Tria
         seen.eye_open,
         np.array(Blinks(number).next(frames), np.float32),
         probe.read(renders).mouth_open,
+        unmoved(np.concatenate((portrait[None], renders))),
     )
 
 
@@ -121,11 +125,19 @@ def report(trials: list[Trial]) -> Report:
         ),
         blinks_a_minute=float(np.mean([blinks_per_minute(t.eyes) for t in trials])),
         blinks_shown=float(np.nanmean([blinks_shown(t.told, t.eyes) for t in trials])),
+        smudged=smudged_share(trials, slice(None)),
+        smudged_in_last_second=smudged_share(trials, slice(-FRAME_RATE, None)),
         sharpness_against_portrait=float(
             np.mean([sharpness(t.pictures[-1]) / sharpness(t.truth) for t in trials])
         ),
         still_psnr=float(np.mean([psnr(t.truth, t.pictures[-1]) for t in trials])),
     )
+
+
+def smudged_share(trials: list[Trial], frames: slice) -> float:
+    """Mean over takes of what is smudged in some `frames` of each."""
+    shares = [smudged(t.pictures[frames], t.truth, t.unmoved) for t in trials]
+    return float(np.nanmean(shares))
 
 
 @torch.inference_mode()
