@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from soul.signaling.door import Clocks, Door, DoorConfig, Refused, Rooms
+from soul.signaling.door import Clocks, Door, DoorConfig, OnClosed, Refused, Rooms
 from soul.signaling.gallery import Picture
 from soul.timebase import NANOSECONDS, Instant
 
@@ -46,7 +45,7 @@ class FakeWorker:
 @dataclass
 class FakeSession:
     name: str
-    on_closed: Callable[[str], None]
+    on_closed: OnClosed
     hang: bool = False
     closed: str | None = None
     started: tuple[str, Picture, str] | None = None
@@ -78,7 +77,7 @@ class FakeHouse:
     sessions: list[FakeSession] = field(default_factory=list)
     now: Instant = 5 * NANOSECONDS
 
-    def open_session(self, name: str, on_closed: Callable[[str], None]) -> FakeSession:
+    def open_session(self, name: str, on_closed: OnClosed) -> FakeSession:
         self.sessions.append(FakeSession(name, on_closed))
         return self.sessions[-1]
 

@@ -100,7 +100,7 @@ async def test_a_full_house(house: FakeHouse, portraits: Path) -> None:
 async def test_the_servers_end_is_told(house: FakeHouse, portraits: Path) -> None:
     async with serving(house, portraits) as url, await SoulClient.connect(url) as client:
         await client.start(OFFER, "anna")
-        house.sessions[0].on_closed("Nothing was heard for 9 s.")
+        house.sessions[0].on_closed("Nothing was heard for 9 s.", False)
         assert await client.ended() == "Nothing was heard for 9 s."
 
 

@@ -29,11 +29,14 @@ class Room:
     """One session with its viewer; `closed` collects what `on_closed` was told."""
 
     def __init__(self, worker: Any, viewer: Any, portrait: Any) -> None:
-        self.closed: list[str] = []
+        self.closed: list[tuple[str, bool]] = []
         self.ahead = 0  # nanoseconds by which the session's clock runs ahead of the real one
         self.viewer = viewer
         self._portrait = portrait
-        self.session = Session("one", worker, CONFIG, self._clock, self.closed.append)
+        self.session = Session("one", worker, CONFIG, self._clock, self._tell)
+
+    def _tell(self, reason: str, broken: bool) -> None:
+        self.closed.append((reason, broken))
 
     def _clock(self) -> int:
         return time.monotonic_ns() + self.ahead
@@ -186,7 +189,7 @@ async def test_a_peer_that_never_connects_is_given_up(room: Any, wait_until: Any
     await room.start()
     room.ahead = 16 * NANOSECONDS
     await wait_until(lambda: room.closed)
-    assert room.closed == ["The peer did not connect within 15 s."]
+    assert room.closed == [("The peer did not connect within 15 s.", False)]
 
 
 async def test_a_silent_peer_is_given_up(
@@ -204,7 +207,7 @@ async def test_a_silent_peer_is_given_up(
     assert not room.closed
     room.ahead = 16 * NANOSECONDS
     await wait_until(lambda: room.closed)
-    assert room.closed == ["Nothing was heard from the peer for 9 s."]
+    assert room.closed == [("Nothing was heard from the peer for 9 s.", False)]
     assert not worker.open
     await viewer.close()
 
@@ -214,7 +217,7 @@ async def test_a_peer_that_leaves_ends_the_session(room: Any, worker: Any, wait_
     await wait_until(lambda: room.viewer.pictures)
     await room.viewer.close()
     await wait_until(lambda: room.closed)
-    assert room.closed == ["The peer closed the connection."]
+    assert room.closed == [("The peer closed the connection.", False)]
     assert not worker.open
 
 
@@ -222,7 +225,7 @@ async def test_a_dead_worker_ends_the_session(room: Any, worker: Any, wait_until
     await room.connect()
     worker.fail_submit = True
     await wait_until(lambda: room.closed)
-    assert room.closed == ["The worker died."]
+    assert room.closed == [("The worker died.", True)]
 
 
 async def test_a_worker_that_refuses(room: Any, worker: Any) -> None:
@@ -282,7 +285,7 @@ async def test_a_worker_that_dies_with_a_chunk_in_hand(
     await room.connect()
     worker.failure = WorkerError("The worker's process ended.")
     await wait_until(lambda: room.closed)
-    assert room.closed == ["The worker's process ended."]
+    assert room.closed == [("The worker's process ended.", True)]
 
 
 async def test_cancelled_while_it_starts(room: Any, worker: Any) -> None:

@@ -173,14 +173,17 @@ def test_a_tab_closed_while_starting_frees_its_session(
     assert house.sessions[0].closed is not None
 
 
-def test_a_session_that_ends_by_itself_is_told(client: TestClient, house: FakeHouse) -> None:
+@pytest.mark.parametrize(("broken", "code"), [(False, 1000), (True, 1011)])
+def test_a_session_that_ends_by_itself_is_told(
+    client: TestClient, house: FakeHouse, broken: bool, code: int
+) -> None:
     with client.websocket_connect("/ws") as socket:
         start(socket)
         socket.receive_json()
         assert client.portal is not None
-        client.portal.call(house.sessions[0].on_closed, "Nothing was heard for 9 s.")
-        assert socket.receive_json() == {"type": "ended", "reason": "Nothing was heard for 9 s."}
-        assert closing(socket)[0] == 1000
+        client.portal.call(house.sessions[0].on_closed, "It came to its end.", broken)
+        assert socket.receive_json() == {"type": "ended", "reason": "It came to its end."}
+        assert closing(socket)[0] == code
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,12 @@ Only this file translates their errors into the door's. It does NOT know HTTP.
 
 import gc
 import time
-from collections.abc import Callable
 from typing import Any
 
 from soul.media.portrait import PortraitError, read_portrait
 from soul.media.tracks import OfferError
 from soul.session.session import Session, SessionConfig, SessionError
-from soul.signaling.door import Refused, Rooms
+from soul.signaling.door import OnClosed, Refused, Rooms
 from soul.signaling.gallery import Picture
 from soul.stream.keeper import Keeper, Restarting
 from soul.stream.worker import LoadSoul, Worker, WorkerConfig, WorkerError
@@ -80,7 +79,7 @@ def live_rooms(model: str, device: str, threads: int, markers: bool = False) -> 
     keeper = Keeper(config, time.monotonic_ns)
     worker = LiveWorker(keeper)
 
-    def open_session(name: str, on_closed: Callable[[str], None]) -> LiveSession:
+    def open_session(name: str, on_closed: OnClosed) -> LiveSession:
         session = Session(name, worker.serving(), SessionConfig(), time.monotonic_ns, on_closed)
         return LiveSession(session)
 

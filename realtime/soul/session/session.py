@@ -90,10 +90,10 @@ class Session:
         worker: Worker,
         config: SessionConfig,
         clock: Callable[[], Instant],
-        on_closed: Callable[[str], None] | None = None,
+        on_closed: Callable[[str, bool], None] | None = None,
     ) -> None:
         """`clock` reads a monotonic clock; `on_closed` gets one sentence if the session ends by
-        itself, after all of it has been freed."""
+        itself, after all of it has been freed, and whether something of ours broke."""
         self._stream = stream
         self._worker = worker
         self._config = config
@@ -208,15 +208,15 @@ class Session:
         except WorkerError as error:
             _log.info("session %s: the worker's stream was gone: %s", self._stream, error)
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, broken: bool = False) -> None:
         """The session ends by itself."""
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(reason))
-            self._closing.add_done_callback(lambda _: self._tell(reason))
+            self._closing.add_done_callback(lambda _: self._tell(reason, broken))
 
-    def _tell(self, reason: str) -> None:
+    def _tell(self, reason: str, broken: bool) -> None:
         if self._on_closed is not None:
-            self._on_closed(reason)
+            self._on_closed(reason, broken)
 
     def _pump(self, pump: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(pump, name=f"{self._stream}{name}")
@@ -227,7 +227,7 @@ class Session:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             _log.error("session %s: %s failed", self._stream, task.get_name(), exc_info=error)
-            self._end(f"The session failed: {error}")
+            self._end(f"The session failed: {error}", broken=True)
 
     async def _listen(self, running: _Running) -> None:
         """Sound, or silence, to everything that hears; as soon as a chunk is complete."""
@@ -264,7 +264,7 @@ class Session:
     def _check_alive(self, running: _Running, now: Instant) -> None:
         config, failure = self._config, self._worker.failure
         if failure is not None:
-            self._end(str(failure))
+            self._end(str(failure), broken=True)
         elif not self._connected:
             if now - self._started > config.connect_s * NANOSECONDS:
                 self._end(f"The peer did not connect within {config.connect_s} s.")
@@ -290,7 +290,7 @@ class Session:
             try:
                 self._worker.submit(work)
             except WorkerError as error:
-                self._end(str(error))
+                self._end(str(error), broken=True)
                 return
         while (event := engine.next_event()) is not None:
             self._handle(running, event, now)

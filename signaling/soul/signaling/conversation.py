@@ -11,6 +11,7 @@ from typing import Protocol
 from soul.signaling.door import Door
 from soul.signaling.protocol import (
     Action,
+    Close,
     CloseSocket,
     Open,
     ProtocolError,
@@ -41,7 +42,7 @@ class Conversation:
         self._session = door.clocks.new_id()
         self._signaling = Signaling()
         self._since: Instant = door.clocks.monotonic()
-        self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._over: asyncio.Future[tuple[str, Close]] = asyncio.get_running_loop().create_future()
         self._opening: asyncio.Task[list[Action]] | None = None
 
     async def run(self) -> None:
@@ -78,7 +79,7 @@ class Conversation:
             opened, self._opening = self._opening.result(), None
             return opened
         if self._over.done():
-            return self._signaling.ended(self._over.result())
+            return self._signaling.ended(*self._over.result())
         now = self._door.clocks.monotonic()
         late = self._door.registry.overdue(self._session, now)
         if late is None and now >= self._deadline():
@@ -101,9 +102,9 @@ class Conversation:
             return self._signaling.failed(refused)
         return self._signaling.opened(answer, self._session)
 
-    def _ended(self, reason: str) -> None:
+    def _ended(self, reason: str, broken: bool) -> None:
         if not self._over.done():
-            self._over.set_result(reason)
+            self._over.set_result((reason, Close.INTERNAL if broken else Close.NORMAL))
 
     async def _leave(self, receiving: "asyncio.Future[str | bytes | None]") -> None:
         tasks = [task for task in (receiving, self._opening) if task is not None]

@@ -44,8 +44,11 @@ class SessionLike(Protocol):
     def stats(self) -> dict[str, Any]: ...
 
 
-OpenSession = Callable[[str, Callable[[str], None]], SessionLike]
-"""(stream id, called with one sentence when the session ends by itself) → a session.
+OnClosed = Callable[[str, bool], None]
+"""A session ended by itself: one sentence, and whether that is this server's fault."""
+
+OpenSession = Callable[[str, OnClosed], SessionLike]
+"""(stream id, told when the session ends by itself) → a session.
 
 Refused("restarting") while the worker is being replaced, Refused("worker") if it stays down.
 """
@@ -115,7 +118,7 @@ class Door:
             for session in list(self._sessions):
                 last.push_async_callback(self.close, session, "The server is shutting down.")
 
-    async def open(self, session: str, start: Start, on_closed: Callable[[str], None]) -> str:
+    async def open(self, session: str, start: Start, on_closed: OnClosed) -> str:
         """Opens a session; its SDP answer. ProtocolError, and nothing left behind, if it fails."""
         try:
             portrait = await self._portrait(start.portrait)
