@@ -323,7 +323,7 @@ def test_shutting_down_closes_every_session_and_then_the_worker(
         door = house.door(portraits)
         async with door:
             assert house.worker.running
-            await door.open("s", _start(), lambda _: None)
+            await door.open("s", _start(), lambda *_: None)
         assert house.sessions[0].closed == "The server is shutting down."
         assert not house.worker.running
         assert len(door.registry) == 0
