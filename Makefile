@@ -12,7 +12,7 @@ PORT    ?= 8080
 export HOST PORT
 
 # An extra package index that torch may come from, say PyTorch's own index of CPU builds, which are
-# a tenth of the size of the usual one: make demo TORCH_INDEX=https://...
+# a tenth of the size of the usual one: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 
 .DEFAULT_GOAL := help

@@ -35,5 +35,5 @@ if [ -n "$by_apt" ] && [ "$(id -u)" = 0 ]; then
   tail -5 "$log" >&2
   rm -f "$log"
 fi
-echo "The tests need what is not here:$missing. Have root install it$by_apt and run make test again." >&2
+echo "Missing for the tests:$missing. Install it as root$by_apt, then run make test again." >&2
 exit 1

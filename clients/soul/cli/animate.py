@@ -27,7 +27,7 @@ def animate(
     ] = DEFAULTS.seed,
     steps: Annotated[
         int | None,
-        typer.Option(help="Denoising passes a chunk; untold, the model's own.", min=1, max=100),
+        typer.Option(help="Denoising passes a chunk; else the model's own.", min=1, max=100),
     ] = DEFAULTS.steps,
     model: Annotated[
         str, typer.Option(help="A shipped model's name, or a folder with weights.")
@@ -66,5 +66,5 @@ def animate(
     else:
         stdout().print(
             f"[bold]{output}[/bold]: {report.seconds:.1f} s, {report.frames} pictures; "
-            f"the model took {report.realtime_factor:.2f} s a second"
+            f"the model took {report.realtime_factor:.2f} s for each second of film"
         )

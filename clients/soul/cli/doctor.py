@@ -15,6 +15,7 @@ from rich.text import Text
 
 from soul.cli.console import FAILED, stdout
 from soul.cli.plan import DEFAULTS
+from soul.cli.train import NEEDED
 
 Verdict = Literal["yes", "no", "limited"]
 STYLE: dict[Verdict, str] = {"yes": "green", "no": "red", "limited": "yellow"}
@@ -39,8 +40,8 @@ def doctor(
 ) -> None:
     """Say what this machine can run, and why not.
 
-    Every line was tried, not guessed: encoders by encoding a picture, devices by using them. The
-    exit code is 0 if serving is possible, 1 if not.
+    Encoders are tried by encoding a picture, devices by a product of matrices, weights by loading
+    them; programs are looked up. The exit code is 0 if serving is possible, 1 if not.
 
     Example:
 
@@ -144,6 +145,10 @@ def cuda() -> Finding:
     import torch
 
     if torch.cuda.is_available():
+        try:
+            (torch.ones(2, 2, device="cuda") @ torch.ones(2, 2, device="cuda")).sum().item()
+        except RuntimeError as error:
+            return Finding("CUDA", "no", f"the device refuses a product: {error}")
         names = {torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())}
         return Finding("CUDA", "yes", ", ".join(sorted(names)))
     if torch.version.cuda is None:
@@ -152,17 +157,18 @@ def cuda() -> Finding:
 
 
 def tensorrt() -> Finding:
-    return _module("TensorRT", "tensorrt", "not installed; pip install 'soul-live[tensorrt]'")
+    return _module("TensorRT", "tensorrt", "not installed; nothing uses it yet")
 
 
 def training() -> Finding:
-    """What `soul train` needs besides torch: a painter and two voices."""
+    """What `soul train` needs besides torch: two voices, a painter, and what draws curves."""
     lacking = [name for name in ("espeak-ng", "flite") if shutil.which(name) is None]
-    painter = _module("skia", "skia", "missing")
-    lacking += [] if painter.verdict == "yes" else ["skia-python"]
+    lacking += [
+        name for module, name in NEEDED.items() if _module(name, module, "").verdict == "no"
+    ]
     if lacking:
         return Finding("training", "no", f"missing: {', '.join(lacking)}; serving needs none")
-    return Finding("training", "yes", "skia, espeak-ng and flite are here")
+    return Finding("training", "yes", f"espeak-ng, flite, {', '.join(NEEDED.values())} are here")
 
 
 def chromium() -> Finding:

@@ -15,7 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help=(
-        "A portrait that speaks with you, live.\n\n"
+        "Your voice, a portrait's face, live.\n\n"
         "[bold]Try it[/bold]: run [cyan]soul serve[/cyan], open the page it prints, choose a face, "
         "press [italic]Start talking[/italic] and speak.\n\n"
         "[bold]Without a browser[/bold]: [cyan]soul animate face.png speech.wav -o out.mp4[/cyan] "

@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class AnimateConfig:
-    """What `soul animate` may be told, and what it does untold."""
+    """What `soul animate` may be told, and what it does if not told."""
 
     output: Path = Path("out.mp4")
     prompt: str = ""

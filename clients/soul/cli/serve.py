@@ -44,7 +44,7 @@ class ServeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ServeConfig:
-    """What `soul serve` may be told, and what it does untold."""
+    """What `soul serve` may be told, and what it does if not told."""
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -100,7 +100,7 @@ def serve(
         bool, typer.Option("--markers", hidden=True, help="Flash at beeps; for measuring lip-sync.")
     ] = False,
 ) -> None:
-    """Serve the page on which a portrait speaks with you.
+    """Serve the page on which a portrait speaks with your voice.
 
     Examples:
 
@@ -111,7 +111,7 @@ def serve(
       SOUL_KEY=a-long-secret-of-yours soul serve --host 0.0.0.0
 
     Browsers give a microphone only to pages on this very machine or served over https: put a TLS
-    proxy in front when others shall come in, and name its address with --origin.
+    proxy in front when others are to connect, and name its address with --origin.
     """
     try:
         config = ServeConfig(

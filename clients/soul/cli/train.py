@@ -23,7 +23,12 @@ def train(
         float | None,
         typer.Option(help="End each training stage after this long; by steps if not given."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="All draws follow from it.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            help="Weights, batches and noise follow from it; clips, voices and trials have their own."
+        ),
+    ] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads, and processes that draw.")] = 2,
     small: Annotated[
         bool, typer.Option(help="A run of minutes that proves the path, not the model.")
@@ -48,7 +53,8 @@ def train(
     if missing:
         names = ", ".join(missing)
         fail(f"training needs {names}: install it with pip install 'soul-live[training]'")
-    from soul.training.recipe import STAGES, Recipe, limited, run
+    from soul.model.load import WeightsError
+    from soul.training.recipe import STAGES, MissingStage, Recipe, limited, run
     from soul.training.recipe import small as smaller
 
     logging.basicConfig(
@@ -64,4 +70,6 @@ def train(
         run(out, recipe, chosen)
     except ValueError as error:
         fail(str(error), BAD_INPUT)
+    except (WeightsError, MissingStage) as error:
+        fail(str(error))
     stdout().print(f"Done: {out}")

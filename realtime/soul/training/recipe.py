@@ -282,8 +282,15 @@ def encoded_arrays(folder: Path, bank: Bank, model: SoulConfig) -> dict[str, np.
     }
 
 
+class MissingStage(Exception):
+    """A stage was asked for before one that it needs: one sentence."""
+
+
 def run(folder: Path, recipe: Recipe, stages: tuple[str, ...] = STAGES) -> None:
-    """Run `stages` in the recipe's order; ValueError names a stage that is not known."""
+    """Run `stages` in the recipe's order.
+
+    ValueError names a stage that is not known, MissingStage one that was asked for too early.
+    """
     if unknown := [s for s in stages if s not in STAGES]:
         raise ValueError(f"unknown stage {unknown[0]!r}; expected some of {', '.join(STAGES)}")
     folder.mkdir(parents=True, exist_ok=True)
@@ -297,5 +304,11 @@ def run(folder: Path, recipe: Recipe, stages: tuple[str, ...] = STAGES) -> None:
             log.info("%s  already done", stage)
             continue
         log.info("%s  starts", stage)
-        this.stages[stage]()
+        try:
+            this.stages[stage]()
+        except FileNotFoundError as error:
+            raise MissingStage(
+                f"stage {stage} needs {error.filename}, which an earlier stage leaves; "
+                f"expected the stages before it ({', '.join(STAGES[: STAGES.index(stage)])}) done"
+            ) from error
         done.write_text("")

@@ -111,7 +111,9 @@ def drift(
     device: Device = DEFAULTS.device,
     threads: Threads = DEFAULTS.threads,
     minutes: Annotated[int, typer.Option(help="Minutes of picture to make.", min=2)] = MINUTES,
-    portrait: Annotated[Path, typer.Option(help="Whom to watch.")] = PORTRAIT,
+    portrait: Annotated[
+        Path, typer.Option(help="The portrait to animate.", show_default="the built-in grace")
+    ] = PORTRAIT,
     sheet: Annotated[
         Path | None, typer.Option(help="A PNG to write: the portrait, then each minute's last.")
     ] = None,

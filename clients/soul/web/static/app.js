@@ -95,7 +95,7 @@ async function connect(mine) {
     video.srcObject = event.detail;
     video.play().catch((error) => {
       // a second track interrupts the first one's play(), which is no trouble at all.
-      if (error.name === 'NotAllowedError') complain('The browser holds the sound back; press the picture once.');
+      if (error.name === 'NotAllowedError') complain('The browser has blocked the sound; click the picture to start it.');
     });
   });
   call.addEventListener('stats', (event) => panel.server((debug.stats = event.detail)));

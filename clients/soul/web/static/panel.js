@@ -86,11 +86,11 @@ function stages(stats) {
   const measured = stats.ingest_delay_ms + stats.listen_ms + stats.denoise_ms + stats.decode_ms;
   return [
     { name: 'sound in', value: stats.ingest_delay_ms, onTheWay: true },
-    { name: 'chunk fills, waits', value: Math.max(0, stats.delay_p50_ms - measured), onTheWay: true },
+    { name: 'filling and waiting', value: Math.max(0, stats.delay_p50_ms - measured), onTheWay: true },
     { name: 'listen', value: stats.listen_ms, onTheWay: true },
     { name: 'denoise', value: stats.denoise_ms, onTheWay: true },
     { name: 'decode', value: stats.decode_ms, onTheWay: true },
-    { name: 'commit, after', value: stats.commit_ms, onTheWay: false },
+    { name: 'commit (afterwards)', value: stats.commit_ms, onTheWay: false },
   ];
 }
 
