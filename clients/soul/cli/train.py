@@ -26,7 +26,7 @@ def train(
     seed: Annotated[
         int,
         typer.Option(
-            help="Weights, batches and noise follow from it; clips, voices and trials have their own."
+            help="Of weights, batches and noise; clips, voices and trials have their own."
         ),
     ] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads, and processes that draw.")] = 2,
