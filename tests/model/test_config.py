@@ -47,7 +47,8 @@ def test_a_config_survives_json(config: SoulConfig) -> None:
 
 
 def test_what_a_config_leaves_out_is_the_default() -> None:
-    assert from_dict({"name": "x", "vae": {"light_width": 32}}).vae.light_width == 32
+    values = {**to_dict(SOUL_MINI), "vae": {"light_width": 32}}
+    assert from_dict(values).vae == replace(SOUL_MINI.vae, light_width=32)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,9 @@ def test_a_config_that_is_no_object_is_refused() -> None:
         ({"image_size": 72}, "image_size 72 is not a multiple of 32"),
         ({"vae": replace(SOUL_TEST.vae, channels=16)}, "48 differs from vae.channels 16"),
         ({"sink_distance": 3}, "sink_distance 3 must exceed window 3"),
+        ({"audio": replace(SOUL_TEST.audio, out_dim=8)}, "audio.out_dim 8 differs from dit.audio_"),
+        ({"text": replace(SOUL_TEST.text, dim=8)}, "text.dim 8 differs from dit.text_dim 16"),
+        ({"text": replace(SOUL_TEST.text, length=8)}, "text.length 8 differs from dit.text_len 16"),
         ({"dit": replace(SOUL_TEST.dit, heads=5)}, "dit.dim 48 does not split into 5 heads"),
         ({"dit": replace(SOUL_TEST.dit, heads=16)}, "dit.dim 48 does not split into 16 heads"),
     ],

@@ -130,3 +130,9 @@ def test_a_config_that_is_broken(folder: Path, text: str, sentence: str) -> None
 def test_a_config_that_is_no_text(folder: Path) -> None:
     (folder / CONFIG).write_bytes(b"\xff\xfe\x00{")
     assert "is not a Soul config" in refused(folder)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "gpu"])
+def test_a_device_that_is_not_here(device: str) -> None:
+    with pytest.raises(WeightsError, match=f"the device '{device}' is not usable here"):
+        load("soul-mini", device)

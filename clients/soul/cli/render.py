@@ -26,7 +26,7 @@ from soul.cli.plan import AnimateConfig, Report
 from soul.cli.sound import Sound, read_sound
 from soul.media.portrait import PortraitError, read_portrait
 from soul.model import sample
-from soul.model.load import WeightsError, load
+from soul.model.load import load
 from soul.model.sample import Soul
 from soul.model.vae import from_bytes
 from soul.timebase import FRAME_RATE
@@ -41,7 +41,6 @@ def make(config: AnimateConfig, portrait: Path, speech: Path) -> Report:
         raise FilmError(f"the output is {str(config.output)!r}; expected a name ending in .mp4")
     sound = read_sound(speech)
     picture_data = _read(portrait)
-    _check_device(config.device)
     model = load(config.model, config.device)
     picture = read_portrait(picture_data, model.config.image_size)
     frames = pictures_for(sound.film.shape[1])
@@ -125,16 +124,6 @@ def _read(portrait: Path) -> bytes:
     except OSError as error:
         raise PortraitError(
             f"{str(portrait)!r} cannot be read ({error.strerror}); expected an image of a face"
-        ) from None
-
-
-def _check_device(device: str) -> None:
-    """WeightsError if the weights cannot be brought to `device`."""
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):
-        raise WeightsError(
-            f"the device {device!r} is not usable here; expected cpu, or cuda with a GPU"
         ) from None
 
 

@@ -4,6 +4,7 @@ Only this file translates their errors into the door's. It does NOT know HTTP.
 """
 
 import gc
+import secrets
 import time
 from typing import Any
 
@@ -67,10 +68,7 @@ class LiveSession:
         gc.collect()
 
     def stats(self) -> dict[str, Any]:
-        try:
-            return self._session.stats().to_json()
-        except SessionError:
-            return {"state": "starting"}
+        return self._session.stats().to_json()
 
 
 def live_rooms(model: str, device: str, threads: int, markers: bool = False) -> Rooms:
@@ -80,7 +78,8 @@ def live_rooms(model: str, device: str, threads: int, markers: bool = False) -> 
     worker = LiveWorker(keeper)
 
     def open_session(name: str, on_closed: OnClosed) -> LiveSession:
-        session = Session(name, worker.serving(), SessionConfig(), time.monotonic_ns, on_closed)
+        config = SessionConfig(seed=secrets.randbits(31))  # no two calls blink alike
+        session = Session(name, worker.serving(), config, time.monotonic_ns, on_closed)
         return LiveSession(session)
 
     def read(data: bytes) -> Picture:

@@ -1,7 +1,7 @@
 """A small client for the one WebSocket: SDP goes in, SDP comes out, media stays with the caller.
 
     async with await SoulClient.connect("ws://127.0.0.1:8080/ws") as client:
-        answer = await client.start(offer_sdp, portrait="anna")
+        answer = await client.start(offer_sdp, portrait="ada")
         ...                                # hand answer.sdp to your peer connection
         await client.ended()               # or leave, which stops it
 

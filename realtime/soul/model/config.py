@@ -130,6 +130,13 @@ class SoulConfig:
                 f"sink_distance {self.sink_distance} must exceed window {self.window}, "
                 "else the sink shares a position with a context latent"
             )
+        for part, found, told, expected in (
+            ("audio.out_dim", self.audio.out_dim, "dit.audio_dim", self.dit.audio_dim),
+            ("text.dim", self.text.dim, "dit.text_dim", self.dit.text_dim),
+            ("text.length", self.text.length, "dit.text_len", self.dit.text_len),
+        ):
+            if found != expected:
+                raise ConfigError(f"{part} {found} differs from {told} {expected}")
 
     @property
     def grid(self) -> int:
@@ -147,11 +154,18 @@ class SoulConfig:
 
     @property
     def window_samples(self) -> int:
-        """Samples one chunk hears: past, its own, and the lookahead of half a mel window."""
+        """Samples one chunk hears: past, its own, and half a mel window and two hops ahead."""
         return self.audio.past_samples + self.chunk_samples + self.audio.lookahead_samples
 
 
-SOUL_5B = SoulConfig(name="soul-5b", image_size=512, shift=5.0, centroids=40_000)
+SOUL_5B = SoulConfig(
+    name="soul-5b",
+    image_size=512,
+    shift=5.0,
+    centroids=40_000,
+    audio=AudioConfig(out_dim=1280),
+    text=TextConfig(length=512, dim=4096),
+)
 SOUL_MINI = SoulConfig(
     name="soul-mini",
     lid_width=64,

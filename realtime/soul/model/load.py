@@ -56,11 +56,23 @@ def check(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor], pat
             )
 
 
+def check_device(device: str) -> None:
+    """WeightsError if no tensor can be made on `device`."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        raise WeightsError(
+            f"the device {device!r} is not usable here; expected cpu, or cuda with a GPU"
+        ) from None
+
+
 def load(name: str = "soul-mini", device: str = "cpu", dtype: torch.dtype = torch.float32) -> Soul:
     """The model `name` (shipped, or a folder's path) on `device`, ready to serve.
 
-    Raises WeightsError, one sentence, if anything is missing or not as the config says.
+    Raises WeightsError, one sentence, if anything is missing or not as the config says, or if
+    `device` cannot be used.
     """
+    check_device(device)
     folder = folder_of(name)
     config = read_config(folder)
     path = folder / WEIGHTS

@@ -54,7 +54,7 @@ class Residual(nn.Module):
 
 
 class Down(nn.Module):
-    """Space-to-channel by 2 with an averaging shortcut; [B, C, H, W] → [B, out, H/2, W/2]."""
+    """Space-to-channel by 2, then a mix of channels; [B, C, H, W] → [B, out, H/2, W/2]."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """The ring of keys and values: a constant shape, integer slots, and the pivotal latent as a sink.
 
-Slot 0 is the sink. Its keys are kept unrotated and turned anew for each chunk, at a fixed distance
-behind it; the ring's keys were turned once, at their absolute position, when they were written.
+The sink lies beside the ring. Its keys are kept unrotated and turned anew for each chunk, at a
+fixed distance behind it; the ring's were turned once, at their absolute position, when written.
 """
 
 from collections.abc import Sequence
