@@ -57,6 +57,9 @@ async def test_a_portrait_speaks_when_spoken_to_and_keeps_its_mouth_shut_else(
         seen = np.array(await probed(page, "pictures()"))
         await page.get_by_text("Measured").click()
         await page.wait_for_timeout(1200)
+        while not await page.evaluate("+document.getElementById('meter').ariaValueNow > 40"):
+            await asyncio.sleep(0.01)
+        await page.wait_for_timeout(400)  # until that sound's picture is on the screen
         OUT.mkdir(exist_ok=True)
         await page.screenshot(path=OUT / "call.png")
         video = "document.getElementById('avatar')"
