@@ -11,7 +11,12 @@ from rich.logging import RichHandler
 
 from soul.cli.console import BAD_INPUT, fail, stderr, stdout
 
-NEEDED = {"skia": "skia-python", "matplotlib": "matplotlib", "tensorboard": "tensorboard"}
+NEEDED = {
+    "skia": "skia-python",
+    "scipy": "scipy",
+    "matplotlib": "matplotlib",
+    "tensorboard": "tensorboard",
+}
 
 
 def train(
@@ -49,10 +54,7 @@ def train(
 
       soul serve --model runs/mini/model
     """
-    missing = [name for module, name in NEEDED.items() if importlib.util.find_spec(module) is None]
-    if missing:
-        names = ", ".join(missing)
-        fail(f"training needs {names}: install it with pip install 'soul-live[training]'")
+    need_extra("training")
     from soul.model.load import WeightsError
     from soul.training.recipe import STAGES, MissingStage, Recipe, limited, run
     from soul.training.recipe import small as smaller
@@ -73,3 +75,20 @@ def train(
     except (WeightsError, MissingStage) as error:
         fail(str(error))
     stdout().print(f"Done: {out}")
+
+
+def need_extra(purpose: str) -> None:
+    """Ends the command with one sentence if the training extra is not installed."""
+    missing = [name for module, name in NEEDED.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        names = ", ".join(missing)
+        fail(f"{purpose} needs {names}: install it with pip install 'soul-live[training]'")
+
+
+def need_voices(purpose: str) -> None:
+    """Ends the command with one sentence if a synthesiser is not installed."""
+    from soul.training.speech import missing
+
+    if lacking := missing():
+        names = " ".join(lacking)
+        fail(f"{purpose} needs the voices of {names}: install them with apt-get install {names}")

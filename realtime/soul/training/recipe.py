@@ -265,7 +265,6 @@ class Run:
         """`report.json` and `trials.png`: the exported model on what it never saw."""
         model, probe = load(str(self.folder / "model")), load_probe(self.folder / PROBE)
         figures = evaluate(model, probe, self.recipe.trials, self.folder)
-        (self.folder / "report.json").write_text(json.dumps(figures, indent=2) + "\n")
         log.info("evaluate  %s", json.dumps(figures))
 
 

@@ -8,6 +8,7 @@ and no noise: it takes a sentence and a voice and gives clean 16 kHz sound with 
 import _ctypes
 import ctypes
 import re
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -122,6 +123,19 @@ def speak(sentence: str, voice: Voice) -> Speech:
     if voice.engine == "espeak":
         phones = _give_stops_their_closure(phones, sound)
     return Speech(sound, tuple(phones), voice, sentence)
+
+
+def missing() -> tuple[str, ...]:
+    """Which of the two synthesisers are not installed, as Debian calls them."""
+    lacking = []
+    try:
+        with _ONE_ESPEAK:
+            _Espeak().close()
+    except SpeechError:
+        lacking.append("espeak-ng")
+    if shutil.which("flite") is None:
+        lacking.append("flite")
+    return tuple(lacking)
 
 
 def _resample(pcm: Pcm, rate: int) -> Pcm:
