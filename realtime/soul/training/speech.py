@@ -107,8 +107,9 @@ VOICES: dict[Split, tuple[Voice, ...]] = {
 def speak(sentence: str, voice: Voice) -> Speech:
     """Speak `sentence` with `voice`.
 
-    The same sentence and voice give the same samples, whatever was spoken before. eSpeak keeps
-    phase and noise between calls and offers no way to reset them, so it is loaded anew each time.
+    The same sentence and voice give the same samples in processes that have spoken the same before.
+    eSpeak keeps phase and noise between calls and offers no way to reset them; it is loaded anew
+    each time, so most sentences do not depend on what was spoken before, but some still do.
     Raises SpeechError if the synthesiser is not installed, refuses, or gives no sound.
     """
     if voice.engine == "espeak":
@@ -306,7 +307,7 @@ _ONE_ESPEAK = threading.Lock()
 
 
 def _espeak(sentence: str, voice: Voice) -> tuple[int, Pcm, _Marks]:
-    """One eSpeak a sentence: loading it costs some milliseconds and starts its state over."""
+    """One eSpeak a sentence: loading it costs some milliseconds and starts most of it over."""
     with _ONE_ESPEAK:
         espeak = _Espeak()
         try:
