@@ -88,7 +88,8 @@ def attempt(model: Soul, probe: Probe, config: TrialConfig, number: int) -> Tria
     portrait = artist.portrait()
     state = open_stream(model, from_bytes(portrait), take.prompt, seed=number)
     sound = torch.from_numpy(take.pcm[: frames * SAMPLES_PER_FRAME].astype(np.float32))
-    made = [advance(model, [state], window.unsqueeze(0))[0] for window in cut(model.config, sound)]
+    heard = cut(model.config, sound).to(model.device)
+    made = [advance(model, [state], window.unsqueeze(0))[0].cpu() for window in heard]
     pictures = torch.cat(made).numpy()
     seen = probe.read(pictures)
     renders = np.stack([artist.frame(row) for row in take.motion[:frames]])
