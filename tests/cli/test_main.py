@@ -17,7 +17,7 @@ def test_help_names_every_subcommand_and_how_to_begin() -> None:
         assert word in text
 
 
-@pytest.mark.parametrize("command", ["serve", "animate", "doctor"])
+@pytest.mark.parametrize("command", ["serve", "animate", "doctor", "train", "eval"])
 def test_every_subcommand_has_an_example(command: str) -> None:
     result = RUNNER.invoke(app, [command, "--help"])
     assert result.exit_code == 0

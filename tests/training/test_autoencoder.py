@@ -242,3 +242,15 @@ def test_a_sheet_shows_truth_above_answer(tmp_path: Path) -> None:
     """Also of a bank with few and short clips."""
     show(new_autoencoder(SOUL_TEST.vae, 0), random_bank(2, 8), tmp_path / "sheet.png")
     assert Image.open(tmp_path / "sheet.png").size == (4 * 64, 4 * 64)
+
+
+def test_a_step_stays_on_the_painters_device(bank: Bank) -> None:
+    """On the device that holds no numbers: what was made on another one meets an error there."""
+    meta = torch.device("meta")
+    light = new_light(SOUL_TEST.vae, new_autoencoder(SOUL_TEST.vae, 0).encoder, 1).to(meta)
+    recoded = np.zeros((3, 3, 48, 4, 4), np.float16)
+    example = draw_example(bank, np.random.default_rng(0), 2, 32, recoded).to(meta)
+    found = light(example, 0.5)
+    found["total"].backward()
+    told = light.listen_first(example, 0.5)["told"]
+    assert {value.device for value in (*found.values(), told)} == {meta}

@@ -22,6 +22,7 @@ from soul.training.diffusion import (
     descend,
     distil,
     draw_clips,
+    follow,
     fresh_windows,
     guide,
     mend,
@@ -229,3 +230,45 @@ def test_a_student_stopped_and_resumed_is_the_same(
     learned = {name.split(".")[0] for name, v in model.state_dict().items()
                if not torch.equal(v, taught[name])}  # fmt: skip
     assert learned == {"dit", "text", "lids"}
+
+
+def test_showing_what_it_says_changes_nothing(model: Soul, data: Latents, tmp_path: Path) -> None:
+    """At each save and at the end, with whatever randomness it takes."""
+    seen: list[Path] = []
+
+    def show(shown: Soul, path: Path) -> None:
+        torch.randn(7)
+        assert path.with_name("state.pt").exists()
+        seen.append(path)
+
+    quiet, watched = build(SOUL_TEST, 0), build(SOUL_TEST, 0)
+    train_teacher(quiet, data, TEACHER, tmp_path / "quiet", 0)
+    train_teacher(watched, data, TEACHER, tmp_path / "teacher", 0, show)
+    students = (
+        train_student(model, data, STUDENT, tmp_path / "still", 0),
+        train_student(model, data, STUDENT, tmp_path / "student", 0, show),
+    )
+    assert seen == 4 * [tmp_path / "teacher/samples.png"] + 4 * [tmp_path / "student/samples.png"]
+    for one, other in ((quiet, watched), students):
+        for name, value in one.state_dict().items():
+            assert torch.equal(other.state_dict()[name], value), name
+
+
+def test_a_step_stays_on_the_models_device(data: Latents) -> None:
+    """On the device that holds no numbers: what was made on another one meets an error there."""
+    meta = torch.device("meta")
+    teacher, student = (build(SOUL_TEST, seed).to(meta) for seed in (0, 1))
+    clips = draw_clips(data, np.random.default_rng(0), 2, 2).to(meta)
+    words = teacher.words(clips.prompts)
+    theirs, mine = (fresh_windows(m, clips.pivotal, words) for m in (teacher, student))
+    sound = clips.heard(student, 0)
+    weight, noise = clips.weight[:, 0], torch.randn_like(clips.pivotal)
+    taught = teach(student, mine, clips.latents[:, 0], sound, clips.prompts, weight)
+    distilled, latent = distil(
+        teacher, student, (theirs, mine), (words, words), (sound, sound), noise, 2, weight, STUDENT
+    )
+    mended, said = mend(student, mine, clips, 0, words, sound)
+    follow(student, mine, latent, words, sound)
+    (taught + distilled + mended).backward()
+    assert {value.device for value in (taught, distilled, mended, latent, said)} == {meta}
+    assert all(p.grad is None or p.grad.device == meta for p in student.parameters())

@@ -17,11 +17,12 @@ from soul.training.listener import (
     Listener,
     ListenerConfig,
     hear,
+    make_speech,
     make_take,
     train_listener,
     window_of,
 )
-from soul.training.progress import Length
+from soul.training.progress import Length, Progress
 
 TINY = ListenerConfig(takes=3, seconds=3.0, length=Length(6), batch=4)
 
@@ -97,3 +98,35 @@ def test_stopped_and_resumed_is_the_same_as_never_stopped(
     resumed = train_listener(SOUL_TEST, TINY, spoken, seed=1, processes=1).state_dict()
     for name, value in steady.items():
         assert torch.equal(resumed[name], value), name
+
+
+def test_curves_are_drawn_as_it_goes(spoken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr(Progress, "plot", lambda progress: drawn.append(progress.step))
+    config = ListenerConfig(takes=3, seconds=3.0, length=Length(4), batch=4, save_every=2)
+    train_listener(SOUL_TEST, config, spoken, seed=1, processes=1)
+    assert drawn == [2, 4, 4]
+
+
+def test_speech_that_is_not_whole_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dying(path: Path, **arrays: np.ndarray) -> None:
+        path.write_bytes(b"half of it")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(np, "savez", dying)
+    with pytest.raises(OSError, match="no space left"):
+        make_speech(tmp_path / "speech.npz", ListenerConfig(takes=1, seconds=1.0), 1)
+    assert not (tmp_path / "speech.npz").exists()
+    monkeypatch.undo()
+    make_speech(tmp_path / "speech.npz", ListenerConfig(takes=1, seconds=1.0), 1)
+    assert [path.name for path in tmp_path.glob("*.npz")] == ["speech.npz"]
+    assert np.load(tmp_path / "speech.npz")["pcm"].shape == (1, 16_000)
+
+
+def test_what_is_told_stays_on_the_listeners_device() -> None:
+    meta = torch.device("meta")
+    told = Listener(SOUL_TEST).to(meta)(torch.zeros(5, SOUL_TEST.window_samples, device=meta))
+    told.sum().backward()
+    assert told.device == meta

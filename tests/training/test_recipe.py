@@ -12,9 +12,20 @@ import torch
 from soul.model.config import SOUL_TEST
 from soul.model.load import load
 from soul.model.sample import advance, cut, open_stream
-from soul.training.dataset import BankConfig
+from soul.training.dataset import BankConfig, open_bank
 from soul.training.progress import Length
-from soul.training.recipe import STAGES, Recipe, Run, limited, run, small
+from soul.training.recipe import (
+    STAGES,
+    VOICED,
+    MissingStage,
+    Recipe,
+    Run,
+    encoded_arrays,
+    limited,
+    run,
+    small,
+    undone,
+)
 
 JUDGES = ("probe", "evaluate")  # they look at pictures of soul-mini's size
 STEPS = Length(2)
@@ -51,7 +62,7 @@ def test_every_stage_leaves_its_mark(folder: Path) -> None:
     assert note["model"]["name"] == "soul-test"
     for stage in ("listener", "autoencoder", "light", "teacher", "student"):
         assert (folder / stage / "state.pt").exists()
-    for stage in ("autoencoder", "light"):
+    for stage in ("autoencoder", "light", "teacher", "student"):
         assert (folder / stage / "samples.png").exists()
 
 
@@ -98,6 +109,59 @@ def test_a_stage_that_is_done_is_not_run_again(
         run(folder, tiny(), ("student", "bank"))
     assert caplog.messages == ["bank  already done", "student  already done"]
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.pt")} == before
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        (replace(tiny(), seed=3), "a run with seed 0, this one has 3; expected the same"),
+        (replace(tiny(), quantile=0.5), "a run with quantile 0.995, this one has 0.5"),
+        (
+            replace(tiny(), teacher=replace(tiny().teacher, batch=7)),
+            r"a run with teacher\.batch 1, this one has 7",
+        ),
+    ],
+)
+def test_a_folder_with_another_recipe_is_refused(
+    folder: Path, other: Recipe, sentence: str
+) -> None:
+    before = (folder / "recipe.json").read_text()
+    with pytest.raises(ValueError, match=sentence):
+        run(folder, other, ("bank",))
+    assert (folder / "recipe.json").read_text() == before
+
+
+def test_lengths_and_the_machine_may_change_within_a_run(tmp_path: Path) -> None:
+    run(tmp_path, tiny(), ())
+    other = limited(replace(tiny(), processes=2, device="cuda"), 3)
+    other = replace(other, student=replace(other.student, save_every=9))
+    run(tmp_path, other, ())
+    note = json.loads((tmp_path / "recipe.json").read_text())
+    assert (note["device"], note["student"]["length"]["minutes"]) == ("cuda", 3)
+
+
+def test_a_note_that_is_no_recipe_is_named(tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").write_text("{")
+    with pytest.raises(ValueError, match=r"recipe\.json cannot be read as JSON"):
+        run(tmp_path, tiny(), ())
+
+
+def test_an_encoding_that_was_stopped_is_not_there(tmp_path: Path, folder: Path) -> None:
+    arrays = encoded_arrays(tmp_path / "latents", open_bank(folder / "bank"), SOUL_TEST)
+    assert set(arrays) == {"pivotal", "latents", "tokens"}
+    assert list(tmp_path.rglob("*.npy")) == []
+    assert list(folder.rglob("*.new")) == []
+
+
+def test_what_is_left_to_do(folder: Path) -> None:
+    assert undone(folder, STAGES) == JUDGES
+    assert undone(folder, ("evaluate", "bank")) == ("evaluate",)
+    assert set(VOICED) <= set(STAGES)
+
+
+def test_a_stage_asked_for_too_early_says_what_it_needs(tmp_path: Path) -> None:
+    with pytest.raises(MissingStage, match=r"stage student needs .* an earlier stage leaves"):
+        run(tmp_path, tiny(), ("student",))
 
 
 def test_an_unknown_stage_is_named(tmp_path: Path) -> None:

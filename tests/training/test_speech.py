@@ -7,7 +7,7 @@ import pytest
 
 from soul.training import speech
 from soul.training.sentences import GRAMMARS, draw_sentence, split_of
-from soul.training.speech import SILENCE, VOICES, SpeechError, Voice, speak
+from soul.training.speech import SILENCE, VOICES, SpeechError, Voice, missing, speak
 
 ESPEAK = Voice("espeak", "en-us", "en")
 FLITE = Voice("flite", "slt", "en")
@@ -97,3 +97,15 @@ def test_sentences_keep_to_their_split(language: str) -> None:
 def test_unknown_language_is_refused() -> None:
     with pytest.raises(ValueError, match="no grammar for language 'tlh'"):
         draw_sentence(np.random.default_rng(0), "tlh", "train")
+
+
+def test_missing_synthesisers_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert missing() == ()
+    monkeypatch.setenv("PATH", "")
+    assert missing() == ("flite",)
+
+    def none(name: str) -> ctypes.CDLL:
+        raise OSError(name)
+
+    monkeypatch.setattr(ctypes, "CDLL", none)
+    assert missing() == ("espeak-ng", "flite")

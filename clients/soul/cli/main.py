@@ -5,6 +5,7 @@ import typer
 from soul.cli.animate import animate
 from soul.cli.bench import app as bench
 from soul.cli.doctor import doctor
+from soul.cli.eval import evaluate
 from soul.cli.serve import serve
 from soul.cli.train import train
 
@@ -29,6 +30,7 @@ app.command()(animate)
 app.command()(doctor)
 app.add_typer(bench)
 app.command()(train)
+app.command("eval")(evaluate)
 
 
 def main() -> None:

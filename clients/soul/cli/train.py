@@ -4,14 +4,23 @@ import importlib.util
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.logging import RichHandler
 
 from soul.cli.console import BAD_INPUT, fail, stderr, stdout
 
-NEEDED = {"skia": "skia-python", "matplotlib": "matplotlib", "tensorboard": "tensorboard"}
+if TYPE_CHECKING:
+    from soul.training.recipe import Recipe
+
+DEVICES = ("cpu", "cuda")
+NEEDED = {
+    "skia": "skia-python",
+    "scipy": "scipy",
+    "matplotlib": "matplotlib",
+    "tensorboard": "tensorboard",
+}
 
 
 def train(
@@ -21,25 +30,32 @@ def train(
     ] = "",
     minutes: Annotated[
         float | None,
-        typer.Option(help="End each training stage after this long; by steps if not given."),
+        typer.Option(
+            help="End each training stage after this long; by steps if not given.", min=0.01
+        ),
     ] = None,
     seed: Annotated[
         int,
         typer.Option(
-            help="Of weights, batches and noise; clips, voices and trials have their own."
+            help="Of weights, batches and noise; clips, voices and trials have their own.", min=0
         ),
     ] = 0,
-    threads: Annotated[int, typer.Option(help="CPU threads, and processes that draw.")] = 2,
+    threads: Annotated[int, typer.Option(help="CPU threads, and processes that draw.", min=1)] = 2,
     small: Annotated[
         bool, typer.Option(help="A run of minutes that proves the path, not the model.")
     ] = False,
+    device: Annotated[
+        str, typer.Option(help="Where it trains: cpu or cuda. cuda has not been verified.")
+    ] = "cpu",
 ) -> None:
     """Train `soul-mini` from nothing: its world, its latent space, teacher, student, weights.
 
     Stages, in order: bank (draws the clips), listener, autoencoder, encode, codebook, teacher,
-    student, recode, light, export, probe, evaluate. Stop it whenever you like: a stage goes on
-    from its last checkpoint, and one that is done is not run again. Look at samples.png and
-    curves.png in each stage's folder while it runs, or point TensorBoard at the run.
+    student, recode, light, export, probe, evaluate. Stop it whenever you like: bank, listener,
+    autoencoder, teacher, student and light go on where they were, the others start over (minutes
+    each), and one that is done is not run again. While they run, look at curves.png in the folders
+    of listener, autoencoder, teacher, student and light, and at samples.png in all of these but
+    listener's, or point TensorBoard at the run.
 
     Examples:
 
@@ -49,27 +65,66 @@ def train(
 
       soul serve --model runs/mini/model
     """
-    missing = [name for module, name in NEEDED.items() if importlib.util.find_spec(module) is None]
-    if missing:
-        names = ", ".join(missing)
-        fail(f"training needs {names}: install it with pip install 'soul-live[training]'")
-    from soul.model.load import WeightsError
-    from soul.training.recipe import STAGES, MissingStage, Recipe, limited, run
+    need_extra("training")
+    need_device(device)
+    from soul.training.recipe import STAGES, Recipe, limited
     from soul.training.recipe import small as smaller
 
     logging.basicConfig(
         level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=stderr())]
     )
-    recipe = replace(Recipe(), seed=seed, threads=threads, processes=threads)
+    recipe = replace(Recipe(), seed=seed, threads=threads, processes=threads, device=device)
     if small:
         recipe = smaller(recipe)
     if minutes is not None:
         recipe = limited(recipe, minutes)
     chosen = tuple(name.strip() for name in stages.split(",") if name.strip()) or STAGES
+    run_stages(out, recipe, chosen)
+    stdout().print(f"Done: {out}")
+
+
+def run_stages(out: Path, recipe: "Recipe", chosen: tuple[str, ...]) -> None:
+    """Run them; trouble ends the command with one sentence."""
+    from soul.model.load import WeightsError
+    from soul.training.probe import ProbeError
+    from soul.training.recipe import VOICED, MissingStage, run, undone
+    from soul.training.speech import SpeechError
+
+    speaking = [stage for stage in undone(out, chosen) if stage in VOICED]
+    if speaking:
+        need_voices(f"stage {speaking[0]}")
     try:
         run(out, recipe, chosen)
     except ValueError as error:
         fail(str(error), BAD_INPUT)
-    except (WeightsError, MissingStage) as error:
+    except (WeightsError, MissingStage, ProbeError, SpeechError) as error:
         fail(str(error))
-    stdout().print(f"Done: {out}")
+    except OSError as error:
+        fail(f"{error.filename or out} cannot be used: {error.strerror}")
+
+
+def need_device(device: str) -> None:
+    """Ends the command with one sentence if torch cannot train on `device`."""
+    if device not in DEVICES:
+        fail(f"--device {device!r} is not known; expected {' or '.join(DEVICES)}", BAD_INPUT)
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        fail("--device cuda: no NVIDIA GPU answers here; expected one, or --device cpu", BAD_INPUT)
+
+
+def need_extra(purpose: str) -> None:
+    """Ends the command with one sentence if the training extra is not installed."""
+    missing = [name for module, name in NEEDED.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        names = ", ".join(missing)
+        fail(f"{purpose} needs {names}: install it with pip install 'soul-live[training]'")
+
+
+def need_voices(purpose: str) -> None:
+    """Ends the command with one sentence if a synthesiser is not installed."""
+    from soul.training.speech import missing
+
+    if lacking := missing():
+        names = " ".join(lacking)
+        fail(f"{purpose} needs the voices of {names}: install them with apt-get install {names}")

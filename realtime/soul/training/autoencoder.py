@@ -67,6 +67,20 @@ class Example:
     place: Tensor  # [B, 14, s/16, s/16], where the crop's cells lie in the picture
     recoded: Tensor | None = None  # [B, 48, s/16, s/16], `frames` as the student would say them
 
+    def to(self, device: torch.device) -> "Example":
+        """The same on `device`."""
+        return Example(
+            self.portraits.to(device),
+            self.before.to(device),
+            self.frames.to(device),
+            self.flow.to(device),
+            self.weight.to(device),
+            self.motion.to(device),
+            self.cells.to(device),
+            self.place.to(device),
+            None if self.recoded is None else self.recoded.to(device),
+        )
+
 
 def corner(rng: np.random.Generator, box: np.ndarray, crop: int, size: int) -> tuple[int, int]:
     """A crop's upper left corner, on the latent grid, somewhere around `box`."""
@@ -164,6 +178,10 @@ class Painter(nn.Module):
             nn.Conv2d(2 * channels, FRAMES_PER_LATENT * len(CHANNELS), 1),
         )
 
+    @property
+    def device(self) -> torch.device:
+        return self.batches.device
+
     def latents(self, frames: Tensor, place: Tensor) -> Tensor:
         """Latents of [B, 4, 3, H, W]; while the encoder learns, its means follow the batch."""
         if not self.learn_encoder:
@@ -192,9 +210,9 @@ class Painter(nn.Module):
         pivotal = self.latents(example.portraits.unsqueeze(1), example.place)
         latents = self.latents(example.frames, example.place)
         if example.recoded is not None:
-            chosen = torch.rand(len(latents), 1, 1, 1) < RECODED
+            chosen = torch.rand(len(latents), 1, 1, 1, device=latents.device) < RECODED
             latents = torch.where(chosen, example.recoded.to(latents.dtype), latents)
-        amount = noise * torch.rand(len(latents), 1, 1, 1)
+        amount = noise * torch.rand(len(latents), 1, 1, 1, device=latents.device)
         return pivotal, latents + amount * torch.randn_like(latents)
 
     def listen_first(self, example: Example, noise: float) -> dict[str, Tensor]:
@@ -253,8 +271,8 @@ def train_painter(
         rng = np.random.default_rng([seed, step])
         telling = progress.fraction < config.tell_first
         batch = config.tell_batch if telling else config.batch
-        example = draw_example(bank, rng, batch, config.crop, recoded)
-        with torch.autocast("cpu", torch.bfloat16):
+        example = draw_example(bank, rng, batch, config.crop, recoded).to(painter.device)
+        with torch.autocast(painter.device.type, torch.bfloat16):
             found = (painter.listen_first if telling else painter)(example, config.noise)
         optimizer.zero_grad(set_to_none=True)
         found["total"].backward()
@@ -278,16 +296,17 @@ def show(painter: Painter, bank: Bank, path: Path, clips: int = 4) -> None:
     for clip in range(min(clips, bank.config.clips)):
         first = min(count, bank.config.frames - count)
         group = slice(first, first + count)
-        portrait = from_bytes(bank.portraits[clip : clip + 1])
+        portrait = from_bytes(bank.portraits[clip : clip + 1]).to(painter.device)
         truth = bank.frames[clip, group]
-        z = painter.encoder(from_bytes(truth).unflatten(0, (PAIR, FRAMES_PER_LATENT)))
+        seen = from_bytes(truth).unflatten(0, (PAIR, FRAMES_PER_LATENT))
+        z = painter.encoder(seen.to(painter.device))
         reference = painter.decoder.refer(portrait, painter.encoder.still(portrait))
         state = painter.decoder.first_state(reference)
         answers: list[np.ndarray] = []
         for i in range(PAIR):
             painted = painter.decoder(z[i : i + 1], reference, state)
             state = painted.state
-            answers.extend(to_bytes(painted.pictures, FRAMES_PER_LATENT)[0].numpy())
+            answers.extend(to_bytes(painted.pictures, FRAMES_PER_LATENT)[0].cpu().numpy())
         rows.append([bank.portraits[clip], *truth[1::3]])
         rows.append([bank.portraits[clip], *answers[1::3]])
     sheet(rows, path)

@@ -26,6 +26,7 @@ class Checkpoint:
             "spent": self.progress.spent,
             "curves": self.progress.curves,
             "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
         }
         fresh = self.path.with_suffix(".new")
         torch.save(values, fresh)
@@ -35,9 +36,11 @@ class Checkpoint:
         """Go on from the file, if there is one."""
         if not self.path.exists():
             return
-        values = torch.load(self.path, weights_only=True)
+        values = torch.load(self.path, map_location="cpu", weights_only=True)
         self.module.load_state_dict(values["module"])
         self.optimizer.load_state_dict(values["optimizer"])
         self.progress.step, self.progress.spent = values["step"], values["spent"]
         self.progress.curves = {k: [tuple(p) for p in v] for k, v in values["curves"].items()}
         torch.set_rng_state(values["random"])
+        if torch.cuda.is_initialized() and values.get("random_cuda"):
+            torch.cuda.set_rng_state_all(values["random_cuda"])

@@ -4,12 +4,13 @@ Both roll the model out chunk by chunk through the functions that serve live (`s
 The teacher sees true latents, a little disturbed, as its past; the student sees its own.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from soul.training.checkpoint import Checkpoint
 from soul.training.losses import flow_matching, region_weight
 from soul.training.progress import Length, Progress, learning_rate
 
+Show: TypeAlias = Callable[[Soul, Path], None]  # writes what a model says, to look at
 GAINS = torch.tensor([8.0, 5.0, 5.0])  # mouth, eyes
 
 
@@ -84,6 +86,18 @@ class Clips:
         """What `model` is told of a chunk beside words: its sound and its blinks."""
         return model.told(self.tokens[:, chunk], self.lids[:, chunk])
 
+    def to(self, device: torch.device) -> "Clips":
+        """The same on `device`."""
+        return Clips(
+            self.pivotal.to(device),
+            self.latents.to(device),
+            self.tokens.to(device),
+            self.lids.to(device),
+            self.weight.to(device),
+            self.silent.to(device),
+            self.prompts,
+        )
+
 
 def learned(model: Soul) -> nn.ModuleList:
     """The parts that teacher and student learn: DiT, words, lids. The rest is left alone."""
@@ -122,13 +136,14 @@ def fresh_windows(model: Soul, pivotal: Tensor, words: Tensor) -> list[Window]:
 
 
 @contextmanager
-def quick() -> Iterator[None]:
-    """bfloat16 products, and attention as plain products.
+def quick(device: torch.device) -> Iterator[None]:
+    """bfloat16 products, and on a CPU attention as plain products.
 
     On CPUs torch's fused attention is slower than these: 9 ms forward and 23 ms backward against 6
     and 9, for 16 streams of 64 queries and 512 keys on one core.
     """
-    with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+    attention = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
+    with torch.autocast(device.type, torch.bfloat16), attention:
         yield
 
 
@@ -161,39 +176,52 @@ def descend(checkpoint: Checkpoint, loss: Tensor, peak: float) -> None:
     optimizer.step()
 
 
+def keep(checkpoint: Checkpoint, model: Soul, show: Show | None) -> None:
+    """Everything to go on from and to look at; the stage's random draws are not disturbed."""
+    checkpoint.save()
+    checkpoint.progress.plot()
+    if show is not None:
+        devices = [model.device] if model.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            show(model, checkpoint.path.parent / "samples.png")
+
+
 def train_teacher(
-    model: Soul, data: Latents, config: TeacherConfig, folder: Path, seed: int
+    model: Soul,
+    data: Latents,
+    config: TeacherConfig,
+    folder: Path,
+    seed: int,
+    show: Show | None = None,
 ) -> None:
     """Flow matching with the true past; one optimizer step a chunk."""
     torch.manual_seed(seed)
     nn.init.zeros_(model.dit.head.head.weight)
     progress = Progress("teacher", folder, config.length, every=100)
     checkpoint = start(model, config.peak, folder, progress)
-    rollout: list[Tensor] = []
+    fresh = True
     for step in progress.run():
         rng = np.random.default_rng([seed, step])
         chunk = step % config.chunks
-        if chunk == 0 or not rollout:
-            clips = draw_clips(data, rng, config.batch, config.chunks)
+        if chunk == 0 or fresh:
+            clips = draw_clips(data, rng, config.batch, config.chunks).to(model.device)
             prompts = [p if rng.random() > config.drop_words else "" for p in clips.prompts]
-            with quick():
+            with quick(model.device):
                 windows = fresh_windows(model, clips.pivotal, model.words(prompts).detach())
-            rollout = [clips.latents]
-        with quick():
+            fresh = False
+        with quick(model.device):
             sound = None if rng.random() < config.drop_sound else clips.heard(model, chunk)
             clean = clips.latents[:, chunk]
             loss = teach(model, windows, clean, sound, prompts, clips.weight[:, chunk])
         descend(checkpoint, loss, config.peak)
-        with torch.no_grad(), quick():
-            amount = config.disturb * torch.rand(len(clean), 1, 1, 1)
+        with torch.no_grad(), quick(model.device):
+            amount = config.disturb * torch.rand(len(clean), 1, 1, 1, device=clean.device)
             past = clean + amount * torch.randn_like(clean)
             remember(model, windows, past, model.words(prompts), clips.heard(model, chunk))
         progress.add(loss=loss.item())
         if (step + 1) % config.save_every == 0:
-            checkpoint.save()
-            progress.plot()
-    checkpoint.save()
-    progress.plot()
+            keep(checkpoint, model, show)
+    keep(checkpoint, model, show)
 
 
 def teach(
@@ -206,7 +234,7 @@ def teach(
 ) -> Tensor:
     """Flow-matching loss of one chunk at random noise levels, shifted as in sampling."""
     noise = torch.randn_like(clean)
-    uniform = torch.rand(len(clean))
+    uniform = torch.rand(len(clean), device=clean.device)
     shift = model.config.shift
     levels = shift * uniform / (1 + (shift - 1) * uniform)
     mixed = torch.lerp(clean, noise, levels.view(-1, 1, 1, 1))
@@ -226,7 +254,7 @@ def guide(
 ) -> Tensor:
     """Euler steps of the teacher along `levels`, guided by sound."""
     for level, following in pairwise(levels):
-        at = torch.full((len(latent),), level)
+        at = torch.full((len(latent),), level, device=latent.device)
         flow = predict(teacher, latent, at, words, sound, past)
         if guidance != 1.0:
             deaf = predict(teacher, latent, at, words, None, past)
@@ -236,7 +264,12 @@ def guide(
 
 
 def train_student(
-    teacher: Soul, data: Latents, config: StudentConfig, folder: Path, seed: int
+    teacher: Soul,
+    data: Latents,
+    config: StudentConfig,
+    folder: Path,
+    seed: int,
+    show: Show | None = None,
 ) -> Soul:
     """Distil the guided teacher into K steps along the student's own rollouts."""
     torch.manual_seed(seed)
@@ -248,9 +281,9 @@ def train_student(
     for step in progress.run():
         rng = np.random.default_rng([seed, step])
         chunk = step % config.chunks
-        with quick():
+        with quick(teacher.device):
             if chunk == 0 or fresh:
-                clips = draw_clips(data, rng, config.batch, config.chunks)
+                clips = draw_clips(data, rng, config.batch, config.chunks).to(teacher.device)
                 words = teacher.words(clips.prompts)
                 own = student.words(clips.prompts).detach()
                 mine, held = (fresh_windows(student, clips.pivotal, own) for _ in range(2))
@@ -266,16 +299,14 @@ def train_student(
             )  # fmt: skip
             strayed, near = mend(student, held, clips, chunk, said, sound[1])
         descend(checkpoint, loss + config.mend * strayed, config.peak)
-        with torch.no_grad(), quick():
+        with torch.no_grad(), quick(teacher.device):
             follow(student, mine, latent, said, sound[1])
             follow(teacher, theirs, latent, words, sound[0])
             follow(student, held, near, said, sound[1])
         progress.add(loss=loss.item(), strayed=strayed.item())
         if (step + 1) % config.save_every == 0:
-            checkpoint.save()
-            progress.plot()
-    checkpoint.save()
-    progress.plot()
+            keep(checkpoint, student, show)
+    keep(checkpoint, student, show)
     return student
 
 
@@ -307,12 +338,12 @@ def distil(
     fine = sigmas(config.teacher_steps, shift)
     stride = config.teacher_steps // steps
     theirs, mine = (gather(some, student.config) for some in windows)
-    latent, total = noise, torch.zeros(())
+    latent, total = noise, torch.zeros((), device=noise.device)
     for i in range(steps):
         levels = fine[i * stride : (i + 1) * stride + 1]
         goal = guide(teacher, latent, levels, words[0], sound[0], theirs, config.guidance)
         wanted = (goal - latent) / (levels[-1] - levels[0])
-        at = torch.full((len(latent),), levels[0])
+        at = torch.full((len(latent),), levels[0], device=latent.device)
         flow = predict(student, latent, at, words[1], sound[1], mine)
         total = total + ((flow - wanted).square() * weight).mean() * (levels[0] - levels[-1])
         latent = (latent + (levels[-1] - levels[0]) * flow).detach()
@@ -333,11 +364,11 @@ def mend(
     silent = clips.silent[:, chunk].view(-1, 1, 1, 1)
     weight = torch.where(silent, clips.weight[:, chunk], 1.0)
     levels = sigmas(student.config.steps, student.config.shift)[:-1]
-    total = torch.zeros(())
+    total = torch.zeros((), device=truth.device)
     for level in levels:
         noise = torch.randn_like(truth)
         mixed = torch.lerp(truth, noise, level)
-        at = torch.full((len(truth),), level)
+        at = torch.full((len(truth),), level, device=truth.device)
         flow = predict(student, mixed, at, words, sound, past)
         total = total + flow_matching(flow, noise, truth, weight) * level / len(levels)
     return total, (mixed - level * flow).detach()
@@ -351,17 +382,18 @@ def recode(student: Soul, data: Latents, said: NDArray[np.float16], seed: int, b
     gather live but belongs to the very frames: what a decoder must learn to paint from.
     """
     torch.manual_seed(seed)
+    device = student.device
     level = sigmas(student.config.steps, student.config.shift)[-2]
     clips, length = data.latents.shape[:2]
     for first in range(0, clips, batch):
         some = slice(first, min(first + batch, clips))
-        truth = torch.from_numpy(np.array(data.latents[some])).float()
-        tokens = torch.from_numpy(np.array(data.tokens[some])).float()
-        lids = torch.from_numpy(data.lids[some])
-        levels = torch.full((len(truth),), level)
-        with quick():
+        truth = torch.from_numpy(np.array(data.latents[some])).float().to(device)
+        tokens = torch.from_numpy(np.array(data.tokens[some])).float().to(device)
+        lids = torch.from_numpy(data.lids[some]).to(device)
+        levels = torch.full((len(truth),), level, device=device)
+        with quick(device):
             words = student.words(data.prompts[some])
-            pivotal = torch.from_numpy(np.array(data.pivotal[some])).float()
+            pivotal = torch.from_numpy(np.array(data.pivotal[some])).float().to(device)
             windows = fresh_windows(student, pivotal, words)
             for n in range(length):
                 mixed = torch.lerp(truth[:, n], torch.randn_like(truth[:, n]), level)
@@ -369,5 +401,5 @@ def recode(student: Soul, data: Latents, said: NDArray[np.float16], seed: int, b
                 heard = student.told(tokens[:, n], lids[:, n])
                 flow = predict(student, mixed, levels, words, heard, past)
                 clean = mixed - level * flow
-                said[some, n] = clean.numpy()
+                said[some, n] = clean.cpu().numpy()
                 follow(student, windows, clean, words, heard)

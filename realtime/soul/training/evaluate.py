@@ -4,6 +4,9 @@ Held-out faces, voices and sentences; the live rollout; a probe that was trained
 the mouth from the pictures. Writes figures and a sheet to look at. It changes no weights.
 """
 
+import json
+import logging
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,9 +23,11 @@ from soul.model.vae import from_bytes
 from soul.timebase import FRAME_RATE, FRAMES_PER_LATENT, SAMPLES_PER_FRAME
 from soul.training.motion import COLUMN, Motion
 from soul.training.performance import perform
-from soul.training.probe import Probe
+from soul.training.probe import SIZE, Probe
 from soul.training.progress import sheet
 from soul.training.world import Artist, draw_identity
+
+log = logging.getLogger("soul.training")
 
 CLOSED = 0.08  # a reading below this is a closed mouth, as in `closure_in_silence`
 
@@ -83,7 +88,8 @@ def attempt(model: Soul, probe: Probe, config: TrialConfig, number: int) -> Tria
     portrait = artist.portrait()
     state = open_stream(model, from_bytes(portrait), take.prompt, seed=number)
     sound = torch.from_numpy(take.pcm[: frames * SAMPLES_PER_FRAME].astype(np.float32))
-    made = [advance(model, [state], window.unsqueeze(0))[0] for window in cut(model.config, sound)]
+    heard = cut(model.config, sound).to(model.device)
+    made = [advance(model, [state], window.unsqueeze(0))[0].cpu() for window in heard]
     pictures = torch.cat(made).numpy()
     seen = probe.read(pictures)
     renders = np.stack([artist.frame(row) for row in take.motion[:frames]])
@@ -124,7 +130,7 @@ def report(trials: list[Trial]) -> Report:
             np.concatenate([t.ceiling for t in trials]), silent, CLOSED
         ),
         blinks_a_minute=float(np.mean([blinks_per_minute(t.eyes) for t in trials])),
-        blinks_shown=float(np.nanmean([blinks_shown(t.told, t.eyes) for t in trials])),
+        blinks_shown=mean_of_known([blinks_shown(t.told, t.eyes) for t in trials]),
         smudged=smudged_share(trials, slice(None)),
         smudged_in_last_second=smudged_share(trials, slice(-FRAME_RATE, None)),
         sharpness_against_portrait=float(
@@ -137,16 +143,42 @@ def report(trials: list[Trial]) -> Report:
 def smudged_share(trials: list[Trial], frames: slice) -> float:
     """Mean over takes of what is smudged in some `frames` of each."""
     shares = [smudged(t.pictures[frames], t.truth, t.unmoved) for t in trials]
-    return float(np.nanmean(shares))
+    return mean_of_known(shares)
+
+
+def mean_of_known(values: list[float]) -> float:
+    """The mean of those that are not nan; nan if all are."""
+    known = [value for value in values if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
 
 
 @torch.inference_mode()
 def evaluate(model: Soul, probe: Probe, config: TrialConfig, folder: Path) -> dict[str, object]:
-    """Run all trials; `report.json`'s content. A sheet of frames goes to `folder`."""
+    """Run all trials; figures go to `folder`/report.json, frames to look at to trials.png.
+
+    Returns what report.json holds; a figure that these takes do not have is null there. Raises
+    ValueError if the probe cannot read the model's pictures or no take has speech, SpeechError
+    without voices.
+    """
+    if model.config.image_size != SIZE:
+        raise ValueError(
+            f"model {model.config.name} paints {model.config.image_size} pixels a side, expected "
+            f"{SIZE}: the probe reads no other size"
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    trials = [attempt(model, probe, config, n) for n in range(config.trials)]
+    trials = []
+    for number in range(config.trials):
+        log.info("evaluate  take %d of %d", number + 1, config.trials)
+        trials.append(attempt(model, probe, config, number))
     show(trials, folder / "trials.png")
-    return asdict(report(trials))
+    figures = {name: finite(value) for name, value in asdict(report(trials)).items()}
+    (folder / "report.json").write_text(json.dumps(figures, indent=2) + "\n")
+    return figures
+
+
+def finite(value: object) -> object:
+    """`value`, or None for a float that JSON has no word for."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def show(trials: list[Trial], path: Path, columns: int = 8, rows: int = 6) -> None:

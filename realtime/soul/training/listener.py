@@ -37,6 +37,7 @@ class ListenerConfig:
     length: Length = Length(2120)
     batch: int = 96
     peak: float = 2e-3
+    save_every: int = 500
 
 
 def make_take(config: ListenerConfig, take: int) -> tuple[np.ndarray, np.ndarray]:
@@ -47,7 +48,7 @@ def make_take(config: ListenerConfig, take: int) -> tuple[np.ndarray, np.ndarray
 
 
 def make_speech(path: Path, config: ListenerConfig, processes: int) -> None:
-    """All takes in one file."""
+    """All takes in one file, which is there only when it is whole."""
     numbers = range(config.takes)
     if processes == 1:
         takes = [make_take(config, take) for take in numbers]
@@ -55,7 +56,9 @@ def make_speech(path: Path, config: ListenerConfig, processes: int) -> None:
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
             takes = list(pool.map(make_take, [config] * config.takes, numbers, chunksize=4))
     pcm, mouth = zip(*takes, strict=True)
-    np.savez(path, pcm=np.stack(pcm), mouth=np.stack(mouth))
+    fresh = path.with_suffix(".new.npz")
+    np.savez(fresh, pcm=np.stack(pcm), mouth=np.stack(mouth))
+    fresh.replace(path)
 
 
 class Listener(nn.Module):
@@ -74,7 +77,12 @@ class Listener(nn.Module):
 
 
 def train_listener(
-    model: SoulConfig, config: ListenerConfig, folder: Path, seed: int, processes: int
+    model: SoulConfig,
+    config: ListenerConfig,
+    folder: Path,
+    seed: int,
+    processes: int,
+    device: str = "cpu",
 ) -> Listener:
     """Run or resume the stage."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,10 +90,10 @@ def train_listener(
     if not speech.exists():
         make_speech(speech, config, processes)
     data = np.load(speech)
-    sounds, mouths = torch.from_numpy(data["pcm"]), torch.from_numpy(data["mouth"])
+    sounds, mouths = (torch.from_numpy(data[name]).to(device) for name in ("pcm", "mouth"))
     held = max(1, len(sounds) // 20)
     torch.manual_seed(seed)
-    listener = Listener(model)
+    listener = Listener(model).to(device)
     progress = Progress("listener", folder, config.length, every=100)
     optimizer = torch.optim.AdamW(listener.parameters(), lr=config.peak, weight_decay=1e-2)
     checkpoint = Checkpoint(folder / "state.pt", listener, optimizer, progress)
@@ -94,7 +102,7 @@ def train_listener(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(progress.fraction, config.peak)
         rng = np.random.default_rng([seed, step])
-        take = torch.from_numpy(rng.integers(held, len(sounds), config.batch))
+        take = torch.from_numpy(rng.integers(held, len(sounds), config.batch)).to(device)
         chunk = int(rng.integers(3, int(config.seconds * FRAME_RATE) // FRAMES_PER_LATENT - 1))
         told = listener(window_of(model, sounds, chunk)[take].float())
         truth = mouths[take, chunk * FRAMES_PER_LATENT : (chunk + 1) * FRAMES_PER_LATENT]
@@ -103,9 +111,10 @@ def train_listener(
         loss.backward()
         optimizer.step()
         progress.add(loss=loss.item())
-        if (step + 1) % 500 == 0:
+        if (step + 1) % config.save_every == 0:
             progress.add(held_out_correlation=hear(listener, model, sounds[:held], mouths[:held]))
             checkpoint.save()
+            progress.plot()
     checkpoint.save()
     progress.plot()
     return listener.eval()

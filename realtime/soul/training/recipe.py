@@ -1,8 +1,9 @@
-"""`soul train`: every stage from nothing to weights that serve, in order, each one resumable.
+"""`soul train`: every stage from nothing to weights that serve, in order.
 
 bank → listener → autoencoder → encode → codebook → teacher → student → recode → light → export →
-probe → evaluate. A stage that has left its `done` file is not run again. Everything follows from
-the recipe and its seed.
+probe → evaluate. A stage that has left its `done` file is not run again. The long ones (bank and
+whatever has a checkpoint) go on where they were stopped; encode, codebook, recode, export, probe
+and evaluate start over, a few minutes each. Everything follows from the recipe and its seed.
 """
 
 import json
@@ -10,6 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from soul.model.config import SOUL_MINI, SoulConfig
 from soul.model.load import load, save
 from soul.model.sample import Soul, build, cut
-from soul.model.vae import Encoder, from_bytes
+from soul.model.vae import Decoder, Encoder, from_bytes
 from soul.timebase import FRAMES_PER_LATENT
 from soul.training.autoencoder import (
     PaintConfig,
@@ -31,6 +33,7 @@ from soul.training.centroids import build_codebook, load_codebook, save_codebook
 from soul.training.dataset import Bank, BankConfig, make_bank, open_bank
 from soul.training.diffusion import (
     Latents,
+    Show,
     StudentConfig,
     TeacherConfig,
     learned,
@@ -43,6 +46,7 @@ from soul.training.life import lids_of
 from soul.training.listener import Listener, ListenerConfig, train_listener
 from soul.training.probe import load_probe, train_probe
 from soul.training.progress import Length
+from soul.training.samples import Sampling, show_rollouts
 
 log = logging.getLogger("soul.training")
 
@@ -51,6 +55,10 @@ STAGES = (
     "bank", "listener", "autoencoder", "encode", "codebook", "teacher", "student", "recode",
     "light", "export", "probe", "evaluate",
 )  # fmt: skip
+
+
+VOICED = ("bank", "listener", "probe", "evaluate")  # they draw takes, and takes are spoken
+FREE = ("length", "save_every", "threads", "processes", "device")  # may change within a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,7 @@ class Recipe:
     seed: int = 0
     processes: int = 2
     threads: int = 2
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if self.bank.size != self.model.image_size:
@@ -138,7 +147,8 @@ class Run:
 
     def train_listener(self) -> None:
         r = self.recipe
-        train_listener(r.model, r.listener, self.folder / "listener", r.seed, r.processes)
+        folder = self.folder / "listener"
+        train_listener(r.model, r.listener, folder, r.seed, r.processes, r.device)
 
     def train_autoencoder(self) -> None:
         painter = new_autoencoder(self.recipe.model.vae, self.recipe.seed)
@@ -157,27 +167,34 @@ class Run:
         recoded: NDArray[np.float16] | None = None,
     ) -> None:
         bank, folder, seed = open_bank(self.folder / "bank"), self.folder / stage, self.recipe.seed
+        painter.to(self.recipe.device)
         train_painter(painter, bank, config, folder, stage, seed, recoded)
 
     def recode(self) -> None:
         """The bank's latents as the student says them: what the light decoder learns to paint."""
         student, data = self.diffusion_model("student"), self.latents()
         path = self.folder / "latents" / "said.npy"
-        said = np.lib.format.open_memmap(path, "w+", "float16", data.latents.shape)
+        said = fresh_array(path, data.latents.shape)
         recode(student, data, said, self.recipe.seed, self.recipe.teacher.batch)
+        settle(path)
 
-    def encoder(self) -> Encoder:
+    def painter(self) -> Painter:
+        """The autoencoder as its stage left it."""
         painter = new_autoencoder(self.recipe.model.vae, self.recipe.seed)
         painter.load_state_dict(self._weights("autoencoder"))
-        return painter.encoder.eval()
+        return painter.to(self.recipe.device).eval()
+
+    def encoder(self) -> Encoder:
+        return self.painter().encoder
 
     def listener(self) -> Listener:
         listener = Listener(self.recipe.model)
         listener.load_state_dict(self._weights("listener"))
-        return listener.eval()
+        return listener.to(self.recipe.device).eval()
 
     def _weights(self, stage: str) -> dict[str, torch.Tensor]:
-        values = torch.load(self.folder / stage / "state.pt", weights_only=True)
+        path = self.folder / stage / "state.pt"
+        values = torch.load(path, map_location="cpu", weights_only=True)
         weights: dict[str, torch.Tensor] = values["module"]
         return weights
 
@@ -185,19 +202,22 @@ class Run:
     def encode(self) -> None:
         """The bank as latents and audio tokens, beside it."""
         bank, encoder, listener = open_bank(self.folder / "bank"), self.encoder(), self.listener()
-        arrays = encoded_arrays(self.folder / "latents", bank, self.recipe.model)
+        folder, device = self.folder / "latents", torch.device(self.recipe.device)
+        arrays = encoded_arrays(folder, bank, self.recipe.model)
         for clip in range(bank.config.clips):
-            portrait = from_bytes(bank.portraits[clip : clip + 1])
+            portrait = from_bytes(bank.portraits[clip : clip + 1]).to(device)
             groups = from_bytes(bank.frames[clip]).unflatten(0, (-1, FRAMES_PER_LATENT))
-            with torch.autocast("cpu", torch.bfloat16):
-                arrays["pivotal"][clip] = encoder.still(portrait)[0].float().numpy()
-                found = [encoder(part) for part in groups.split(4)]
-            arrays["latents"][clip] = torch.cat(found).float().numpy()
+            with torch.autocast(device.type, torch.bfloat16):
+                arrays["pivotal"][clip] = encoder.still(portrait)[0].float().cpu().numpy()
+                found = [encoder(part.to(device)) for part in groups.split(4)]
+            arrays["latents"][clip] = torch.cat(found).float().cpu().numpy()
             sound = torch.from_numpy(bank.pcm[clip].astype(np.float32))
-            heard = cut(self.recipe.model, sound)
-            arrays["tokens"][clip] = listener.audio(heard).numpy()
+            heard = cut(self.recipe.model, sound).to(device)
+            arrays["tokens"][clip] = listener.audio(heard).cpu().numpy()
             if clip % 50 == 0:
                 log.info("encode  clip %d of %d", clip, bank.config.clips)
+        for name in arrays:
+            settle(folder / f"{name}.npy")
 
     def latents(self) -> Latents:
         bank = open_bank(self.folder / "bank")
@@ -224,10 +244,24 @@ class Run:
         save_codebook(codebook, self.folder / "codebook" / "codebook.pt")
 
     def train_teacher(self) -> None:
-        model = self._assembled()
-        train_teacher(
-            model, self.latents(), self.recipe.teacher, self.folder / "teacher", self.recipe.seed
-        )
+        r, guided = self.recipe, self.recipe.student
+        model, show = self._assembled(), self._show(guided.teacher_steps, guided.guidance)
+        folder = self.folder / "teacher"
+        train_teacher(model, self.latents(), r.teacher, folder, r.seed, show)
+
+    def _show(self, steps: int, guidance: float) -> Show:
+        """Writes rollouts of a model on clips of the bank, painted by the full decoder."""
+        bank, data, decoder = open_bank(self.folder / "bank"), self.latents(), self.decoder()
+        sampling = Sampling(steps, guidance)
+
+        def show(model: Soul, path: Path) -> None:
+            show_rollouts(model, decoder, bank, data, sampling, path)
+
+        return show
+
+    def decoder(self) -> Decoder:
+        """The full decoder: what teacher and student are looked at through."""
+        return self.painter().decoder
 
     def _assembled(self) -> Soul:
         """A model with everything trained so far except DiT and words, which are fresh."""
@@ -235,7 +269,7 @@ class Run:
         model.encoder = self.encoder()
         model.audio = self.listener().audio
         model.codebook = load_codebook(self.folder / "codebook" / "codebook.pt")
-        return model.train()
+        return model.to(self.recipe.device).train()
 
     def diffusion_model(self, stage: str) -> Soul:
         """The model as `stage` (teacher or student) left it, with the light decoder if trained."""
@@ -244,14 +278,13 @@ class Run:
         if (self.folder / "light" / "state.pt").exists():
             painter = new_light(self.recipe.model.vae, self.encoder(), self.recipe.seed + 1)
             painter.load_state_dict(self._weights("light"))
-            model.decoder = painter.decoder
+            model.decoder = painter.to(self.recipe.device).decoder
         return model.eval()
 
     def train_student(self) -> None:
-        teacher = self.diffusion_model("teacher")
-        train_student(
-            teacher, self.latents(), self.recipe.student, self.folder / "student", self.recipe.seed
-        )
+        r, show = self.recipe, self._show(self.recipe.model.steps, 1.0)
+        teacher, folder = self.diffusion_model("teacher"), self.folder / "student"
+        train_student(teacher, self.latents(), r.student, folder, r.seed, show)
 
     def export(self) -> None:
         """`model/`: what `soul serve --model FOLDER` loads."""
@@ -259,13 +292,14 @@ class Run:
 
     def train_probe(self) -> None:
         """The eye that reads mouths from pictures; it judges, and never trains anything else."""
-        train_probe(self.recipe.seed, self.recipe.probe_steps).save(self.folder / PROBE)
+        r = self.recipe
+        train_probe(r.seed, r.probe_steps, device=r.device).save(self.folder / PROBE)
 
     def evaluate(self) -> None:
         """`report.json` and `trials.png`: the exported model on what it never saw."""
-        model, probe = load(str(self.folder / "model")), load_probe(self.folder / PROBE)
-        figures = evaluate(model, probe, self.recipe.trials, self.folder)
-        (self.folder / "report.json").write_text(json.dumps(figures, indent=2) + "\n")
+        device = self.recipe.device
+        model, probe = load(str(self.folder / "model"), device), load_probe(self.folder / PROBE)
+        figures = evaluate(model, probe.to(device), self.recipe.trials, self.folder)
         log.info("evaluate  %s", json.dumps(figures))
 
 
@@ -276,31 +310,72 @@ def encoded_arrays(folder: Path, bank: Bank, model: SoulConfig) -> dict[str, np.
     cell = (model.vae.channels, model.grid, model.grid)
     tokens = (n, t, model.audio.tokens, model.audio.out_dim)
     wanted = {"pivotal": (n, *cell), "latents": (n, t, *cell), "tokens": tokens}
-    return {
-        name: np.lib.format.open_memmap(folder / f"{name}.npy", "w+", "float16", shape)
-        for name, shape in wanted.items()
-    }
+    return {name: fresh_array(folder / f"{name}.npy", shape) for name, shape in wanted.items()}
+
+
+def fresh_array(path: Path, shape: tuple[int, ...]) -> np.memmap:
+    """A float16 array that gets the name `path` when `settle` says that it is whole."""
+    return np.lib.format.open_memmap(path.with_suffix(".new"), "w+", "float16", shape)
+
+
+def settle(path: Path) -> None:
+    path.with_suffix(".new").replace(path)
 
 
 class MissingStage(Exception):
     """A stage was asked for before one that it needs: one sentence."""
 
 
+def undone(folder: Path, stages: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of `stages` that the run in `folder` has not done yet, in the recipe's order."""
+    return tuple(s for s in STAGES if s in stages and not (folder / f"{s}.done").exists())
+
+
+def flat(value: Any, name: str = "") -> dict[str, Any]:
+    """A recipe's JSON as dotted names and values, without what may change within a run."""
+    if not isinstance(value, dict):
+        return {name: value}
+    found: dict[str, Any] = {}
+    for key, inner in value.items():
+        if key not in FREE:
+            found |= flat(inner, f"{name}.{key}" if name else key)
+    return found
+
+
+def note_recipe(note: Path, recipe: Recipe) -> None:
+    """Write `recipe` beside the run. ValueError if the run there was begun with another."""
+    text = json.dumps(asdict(recipe), indent=2, default=str) + "\n"
+    if note.exists():
+        try:
+            old = flat(json.loads(note.read_text()))
+        except ValueError as error:
+            raise ValueError(f"{note} cannot be read as JSON, expected a run's recipe") from error
+        new = flat(json.loads(text))
+        for name in [*new, *(name for name in old if name not in new)]:
+            was, now = old.get(name, "absent"), new.get(name, "absent")
+            if was != now:
+                raise ValueError(
+                    f"{note.parent} holds a run with {name} {was!r}, this one has {now!r}; "
+                    "expected the same: name another folder, or delete that one to start over"
+                )
+    note.write_text(text)
+
+
 def run(folder: Path, recipe: Recipe, stages: tuple[str, ...] = STAGES) -> None:
     """Run `stages` in the recipe's order.
 
-    ValueError names a stage that is not known, MissingStage one that was asked for too early.
+    ValueError names a stage that is not known, or where `folder` holds a run of another recipe;
+    MissingStage a stage that was asked for too early.
     """
     if unknown := [s for s in stages if s not in STAGES]:
         raise ValueError(f"unknown stage {unknown[0]!r}; expected some of {', '.join(STAGES)}")
     folder.mkdir(parents=True, exist_ok=True)
-    note = folder / "recipe.json"
-    note.write_text(json.dumps(asdict(recipe), indent=2, default=str) + "\n")
+    note_recipe(folder / "recipe.json", recipe)
     torch.set_num_threads(recipe.threads)
     this = Run(folder, recipe)
+    left = undone(folder, stages)
     for stage in (s for s in STAGES if s in stages):
-        done = folder / f"{stage}.done"
-        if done.exists():
+        if stage not in left:
             log.info("%s  already done", stage)
             continue
         log.info("%s  starts", stage)
@@ -311,4 +386,4 @@ def run(folder: Path, recipe: Recipe, stages: tuple[str, ...] = STAGES) -> None:
                 f"stage {stage} needs {error.filename}, which an earlier stage leaves; "
                 f"expected the stages before it ({', '.join(STAGES[: STAGES.index(stage)])}) done"
             ) from error
-        done.write_text("")
+        (folder / f"{stage}.done").write_text("")

@@ -8,6 +8,7 @@ and no noise: it takes a sentence and a voice and gives clean 16 kHz sound with 
 import _ctypes
 import ctypes
 import re
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -106,8 +107,9 @@ VOICES: dict[Split, tuple[Voice, ...]] = {
 def speak(sentence: str, voice: Voice) -> Speech:
     """Speak `sentence` with `voice`.
 
-    The same sentence and voice give the same samples, whatever was spoken before. eSpeak keeps
-    phase and noise between calls and offers no way to reset them, so it is loaded anew each time.
+    The same sentence and voice give the same samples in processes that have spoken the same before.
+    eSpeak keeps phase and noise between calls and offers no way to reset them; it is loaded anew
+    each time, so most sentences do not depend on what was spoken before, but some still do.
     Raises SpeechError if the synthesiser is not installed, refuses, or gives no sound.
     """
     if voice.engine == "espeak":
@@ -122,6 +124,19 @@ def speak(sentence: str, voice: Voice) -> Speech:
     if voice.engine == "espeak":
         phones = _give_stops_their_closure(phones, sound)
     return Speech(sound, tuple(phones), voice, sentence)
+
+
+def missing() -> tuple[str, ...]:
+    """Which of the two synthesisers are not installed, as Debian calls them."""
+    lacking = []
+    try:
+        with _ONE_ESPEAK:
+            _Espeak().close()
+    except SpeechError:
+        lacking.append("espeak-ng")
+    if shutil.which("flite") is None:
+        lacking.append("flite")
+    return tuple(lacking)
 
 
 def _resample(pcm: Pcm, rate: int) -> Pcm:
@@ -292,7 +307,7 @@ _ONE_ESPEAK = threading.Lock()
 
 
 def _espeak(sentence: str, voice: Voice) -> tuple[int, Pcm, _Marks]:
-    """One eSpeak a sentence: loading it costs some milliseconds and starts its state over."""
+    """One eSpeak a sentence: loading it costs some milliseconds and starts most of it over."""
     with _ONE_ESPEAK:
         espeak = _Espeak()
         try:
