@@ -68,6 +68,19 @@ class SessionConfig:
             margin_ms=self.margin_ms,
         )
 
+    def allowance(self, format: ChunkFormat, delay: int) -> tuple[Instant, Instant]:
+        """(budget, grace) of a chunk when the playout's delay is `delay` samples.
+
+        The budget is what the delay leaves after hearing the chunk. Up to one chunk's length a
+        slow machine costs delay, not quality: the playout grows. Whatever the longest delay could
+        still show is handed out, and nothing after it: only so does playout learn how late a very
+        slow machine is, and a few pictures are better than none.
+        """
+        heard = format.chunk_samples + format.lookahead_samples
+        budget = samples_to_ns(max(delay - heard, format.chunk_samples))
+        longest = samples_to_ns(ms_to_samples(self.max_delay_ms) - heard)
+        return budget, max(longest - budget, 0)
+
 
 @dataclass(slots=True)
 class _Running:
@@ -162,24 +175,11 @@ class Session:
     def _wire(self, clock: MediaClock, peer: Peer, portrait: Pictures) -> _Running:
         format = self._worker.format
         playout = Playout(clock, portrait, self._config.playout(format))
-        budget = self._budget(playout)
-        heard = format.chunk_samples + format.lookahead_samples
-        # Whatever the longest delay could still show is handed out: only so does playout learn
-        # how late a very slow machine is, and a few pictures are better than none.
-        longest = samples_to_ns(ms_to_samples(self._config.max_delay_ms) - heard)
-        config = EngineConfig(budget=budget, grace=max(longest - budget, 0))
+        budget, grace = self._config.allowance(format, playout.delay)
+        config = EngineConfig(budget=budget, grace=grace)
         engine = Engine(self._stream, format, self._worker.steps, config)
         ingest, vad = Ingest(clock, self._config.ingest), Vad(self._config.vad)
         return _Running(clock, ingest, vad, engine, playout, peer)
-
-    def _budget(self, playout: Playout) -> Instant:
-        """How long a chunk may take: what the playout's delay leaves after hearing it.
-
-        Up to one chunk's length a slow machine costs delay, not quality: the playout grows.
-        """
-        format = self._worker.format
-        heard = format.chunk_samples + format.lookahead_samples
-        return samples_to_ns(max(playout.delay - heard, format.chunk_samples))
 
     def _check_open(self) -> None:
         if self._closing is not None:
@@ -241,7 +241,7 @@ class Session:
             sound = running.ingest.pull(phase + max(due, ticks) * SAMPLES_PER_PACKET)
             running.vad.receive(sound)
             running.playout.receive_sound(sound, running.vad.speaking)
-            running.engine.allow(self._budget(running.playout))
+            running.engine.allow(*self._config.allowance(format, running.playout.delay))
             running.engine.receive_audio(Pcm(sound.start, sound.samples), now)
             self._turn(running, now)
 
