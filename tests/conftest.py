@@ -85,7 +85,7 @@ class FakeHouse:
         numbers = itertools.count()
         clocks = Clocks(lambda: self.now, lambda: 1_000, lambda: f"{next(numbers):032x}")
         rooms = Rooms(self.worker, self.open_session, read_portrait, "soul-fake")
-        return Door(replace(DoorConfig(portraits), **changes), rooms, clocks)
+        return Door(replace(DoorConfig(portraits, upload_bytes=1000), **changes), rooms, clocks)
 
 
 def read_portrait(data: bytes) -> Picture:
