@@ -160,7 +160,9 @@ class Session:
         )
         self._check_open()
         clock = MediaClock(self._now())
-        events = PeerEvents(self._sound, self._peer_connected, self._message, self._end)
+        events = PeerEvents(
+            self._sound, self._peer_connected, self._message, self._end, self._picture_sent
+        )
         self._peer = Peer(self._config.peer, events, self._now, clock.epoch)
         try:
             answer = await self._peer.answer(offer)
@@ -250,7 +252,7 @@ class Session:
             await self._sleep_until(running.playout.next_due())
             now = self._now()
             while (release := running.playout.release(now)) is not None:
-                self._send(running, release, now)
+                self._send(running, release)
 
     async def _watch(self, running: _Running) -> None:
         while True:
@@ -274,14 +276,15 @@ class Session:
         ):
             self._end(f"Nothing was heard from the peer for {config.heartbeat_s} s.")
 
-    def _send(self, running: _Running, release: Release, now: Instant) -> None:
+    def _send(self, running: _Running, release: Release) -> None:
         running.peer.send_sound(release.pts, release.sound)
         if release.picture is None:
             return
-        running.peer.send_picture(release.pts, release.picture.image)
         if release.action == "show":
             waited = int(running.ingest.stats().delay_ms * 1e6)
-            self._meter.shown(now - running.clock.instant_of(release.picture.start) + waited)
+            heard = running.clock.instant_of(release.picture.start) - waited
+            self._meter.leaving(release.pts, heard)
+        running.peer.send_picture(release.pts, release.picture.image)
 
     def _turn(self, running: _Running, now: Instant) -> None:
         """After anything was told to the engine: what it decided, and what is to do next."""
@@ -316,6 +319,9 @@ class Session:
     def _sound(self, packet: SoundPacket) -> None:
         if self._running is not None:
             self._running.ingest.receive(packet)
+
+    def _picture_sent(self, pts: int) -> None:
+        self._meter.left(pts, self._now())
 
     def _peer_connected(self) -> None:
         self._connected = True
