@@ -9,10 +9,10 @@ Chunk n is ready when its last needed sample arrives; its deadline is that momen
 Delivered before the deadline (now < deadline) it is on time, else it is late. Then, in order:
 
 1. Repeat. Nothing is said at the deadline: a playout that has no new picture goes on showing the
-   last one, so the engine makes no copies of it and never emits `origin="repeat"`. Pictures that
-   come after the deadline but within `grace` are still handed out, because the later pictures of
-   the chunk can be in time; the playout skips those that are not. Once `grace` is over too, the
-   chunk is given up: `ChunkSkipped`, and its pictures are ignored when they come at last.
+   last one, so the engine makes no copies of it. Pictures that come after the deadline but within
+   `grace` are still handed out, because the later pictures of the chunk can be in time; the
+   playout skips those that are not. Once `grace` is over too, the chunk is given up:
+   `ChunkSkipped`, and its pictures are ignored when they come at last.
 2. Degrade. After `late_to_degrade` late chunks in a row each chunk takes one denoising step;
    after `on_time_to_restore` chunks on time in a row it takes the full number again.
 3. Drop. Of the ready chunks that are not yet started at most `max_backlog` wait: the oldest are
@@ -166,7 +166,6 @@ class Engine:
             chunk=frames.chunk,
             start=frames.chunk * self._format.chunk_samples,
             pictures=frames.pictures,
-            origin="model",
             times=frames.times,
         )
 
