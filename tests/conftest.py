@@ -47,6 +47,7 @@ class FakeSession:
     name: str
     on_closed: OnClosed
     hang: bool = False
+    hang_to_close: bool = False
     closed: str | None = None
     started: tuple[str, Picture, str] | None = None
 
@@ -63,6 +64,8 @@ class FakeSession:
         return "v=0\r\ns=answer\r\n"
 
     async def close(self, reason: str) -> None:
+        if self.hang_to_close:
+            await asyncio.Event().wait()
         self.closed = reason
 
     def stats(self) -> dict[str, Any]:
@@ -85,7 +88,7 @@ class FakeHouse:
         numbers = itertools.count()
         clocks = Clocks(lambda: self.now, lambda: 1_000, lambda: f"{next(numbers):032x}")
         rooms = Rooms(self.worker, self.open_session, read_portrait, "soul-fake")
-        return Door(replace(DoorConfig(portraits), **changes), rooms, clocks)
+        return Door(replace(DoorConfig(portraits, upload_bytes=1000), **changes), rooms, clocks)
 
 
 def read_portrait(data: bytes) -> Picture:

@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from soul.cli.main import app
+from soul.media.portrait import PortraitLimits
 from soul.model.config import PRESETS
 from soul.model.load import save
 from soul.model.sample import build
@@ -150,6 +151,17 @@ def test_an_unusable_portrait_is_one_sentence(
     code, _, said = run(speech, portrait=tmp_path / "nobody.png")
     assert code == 2
     assert "nobody.png" in said
+
+
+def test_a_huge_portrait_is_refused_before_all_of_it_is_read(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    huge, most = tmp_path / "huge.png", PortraitLimits().max_bytes
+    with huge.open("wb") as file:
+        file.truncate(most + 1000)
+    code, _, said = run(wav(tmp_path / "speech.wav", 4_000), portrait=huge)
+    assert code == 2
+    assert f"has {most + 1} bytes: expected {most} at most" in said
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from soul.cli.main import app
 from soul.cli.serve import ServeConfig, ServeError, address, door_config, listen, run
+from soul.media.portrait import PortraitLimits
 from soul.signaling.auth import auth
 from soul.signaling.door import Refused, Rooms
 
@@ -115,5 +116,6 @@ def test_the_address_is_one_to_click() -> None:
 def test_on_loopback_only_this_machines_page_may_connect() -> None:
     own = door_config(ServeConfig(origins=("https://a.example",)), 9)
     assert own.origins is not None
+    assert own.upload_bytes == PortraitLimits().max_bytes, "what is read is also looked at"
     assert {"http://127.0.0.1:9", "https://a.example"} < own.origins
     assert door_config(ServeConfig(host="0.0.0.0", key=KEY), 9).origins is None

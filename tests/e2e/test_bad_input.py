@@ -25,6 +25,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from soul.cli.bench.server import START_SECONDS, BenchError, Server, serving
 from soul.cli.main import app
 from soul.client import Restarting, SoulClient
+from soul.media.portrait import PortraitLimits
 from soul.model.config import PRESETS
 from soul.model.load import save
 from soul.model.sample import build
@@ -90,7 +91,7 @@ REFUSED_PORTRAITS = {
     "no image": (b"I am not a picture at all", "image/png", 400),
     "empty": (b"", "image/png", 400),
     "no image by its type": (b"hello", "text/plain", 415),
-    "too many bytes": (b"\x89PNG" + bytes(13 * 1024 * 1024), "image/png", 413),
+    "too many bytes": (b"\x89PNG" + bytes(PortraitLimits().max_bytes), "image/png", 413),
     "too many pixels": (_png("1", (9000, 9000)), "image/png", 400),
     "too small": (_png("RGB", (5, 5)), "image/png", 400),
     "animated": (_animated(), "image/gif", 400),

@@ -7,6 +7,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest_asyncio
 from soul.cli.bench.browser import press_start, probed, until_state, viewing
 from soul.cli.bench.server import START_SECONDS, BenchError, Server, serving
 from soul.cli.bench.sounds import write_speech
+from soul.client import SoulClient
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
@@ -90,6 +92,51 @@ async def test_stop_and_start_again_on_one_page(
         assert await page.evaluate("document.getElementById('avatar').srcObject") is None
 
 
+async def test_a_page_that_is_left_and_found_again_is_ready(
+    server: Server, microphone: Path, wait_until: Any
+) -> None:
+    async with viewing(server.url, microphone) as page:
+        await press_start(page)
+        await page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide'))")
+        await until_state(page, "ready")
+        assert await page.get_by_role("alert").inner_text() == ""
+        await wait_until(lambda: _is_empty(server), "leaving frees the session")
+        await press_start(page)
+
+
+async def test_after_a_reconnect_every_picture_is_counted_once(
+    server: Server, microphone: Path
+) -> None:
+    async with viewing(server.url, microphone) as page:
+        await press_start(page)
+        await page.evaluate("__soul.call.line.socket.close()")
+        await until_state(page, "reconnecting")
+        await until_state(page, "live")
+        counts = "[__soul.frames, avatar.getVideoPlaybackQuality().totalVideoFrames]"
+        before = await page.evaluate(counts)
+        await page.wait_for_timeout(2000)
+        counted, shown = np.subtract(await page.evaluate(counts), before)
+        assert 0 < counted <= 1.3 * shown + 2
+
+
+async def test_a_browser_that_tells_of_no_pictures_goes_live_too(
+    server: Server, microphone: Path
+) -> None:
+    async with viewing(server.url, microphone) as page:
+        await page.evaluate("delete HTMLVideoElement.prototype.requestVideoFrameCallback")
+        await press_start(page)
+        assert await page.evaluate("avatar.videoWidth") > 0
+
+
+async def test_a_line_that_is_refused_says_why(server: Server, microphone: Path) -> None:
+    async with AsyncExitStack() as crowd:
+        for _ in range(64):
+            await crowd.enter_async_context(await SoulClient.connect(server.socket_url))
+        async with viewing(server.url, microphone) as page:
+            with pytest.raises(BenchError, match="64 sockets are open already"):
+                await press_start(page)
+
+
 async def test_a_refused_microphone_is_told_in_a_sentence_and_no_session_is_left(
     server: Server, microphone: Path
 ) -> None:
@@ -125,6 +172,8 @@ async def test_a_server_that_goes_away_is_told_in_a_sentence(
     try:
         await until_state(page, "ended", "failed")
         assert (await page.get_by_role("alert").inner_text()).strip().endswith(".")
+        with pytest.raises(BenchError, match="The server cannot be reached"):
+            await press_start(page)
     finally:
         await viewer.__aexit__(*sys.exc_info())
 

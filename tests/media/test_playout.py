@@ -184,6 +184,18 @@ def test_the_delay_has_a_bound() -> None:
     assert room.playout.delay <= 600 * 16
 
 
+def test_after_a_time_at_the_bound_the_delay_shrinks_and_stays_small() -> None:
+    bounded = PlayoutConfig(start_delay_ms=300, min_delay_ms=200, max_delay_ms=340)
+    room = Room([158] * 40 + [5] * 400, quiet=True, config=bounded)
+    room.run(6_500)
+    held = room.playout.stats().held_ticks
+    assert room.playout.delay == 340 * 16
+    room.run(40_000)
+    check(room)
+    assert room.playout.stats().held_ticks == held
+    assert room.playout.delay < 260 * 16
+
+
 def test_after_a_stalled_loop_it_is_in_time_again() -> None:
     room = Room([40])
     room.run(6_000, stall=(2_000, 2_700))

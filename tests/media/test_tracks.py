@@ -3,12 +3,14 @@
 import asyncio
 import time
 
+import numpy as np
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 from aiortc.rtcrtpreceiver import RTCRtpReceiver
 from aiortc.rtcrtpsender import RTCRtpSender
 
 from soul.media import tracks
+from soul.media.codecs import VideoConfig
 from soul.media.packets import SoundPacket
 from soul.media.tracks import AiortcMismatch, OfferError, Peer, PeerConfig, PeerEvents, check_offer
 
@@ -34,7 +36,7 @@ def ignore_sound(_: SoundPacket) -> None:
 
 
 def make_peer() -> Peer:
-    events = PeerEvents(ignore_sound, ignore, ignore, ignore)
+    events = PeerEvents(ignore_sound, ignore, ignore, ignore, ignore)
     return Peer(PeerConfig(), events, time.monotonic_ns, time.monotonic_ns())
 
 
@@ -129,6 +131,20 @@ async def test_every_line_left_out_or_spoilt_is_answered_or_refused() -> None:
             results.append(await answered("\r\n".join(offer) + "\r\n"))
     assert True in results
     assert False in results
+
+
+async def test_a_picture_is_told_when_it_is_coded_and_not_before() -> None:
+    told: list[int] = []
+    track = tracks._PicturesOut(VideoConfig(), told.append)
+    try:
+        track.queue.put(640, np.zeros((64, 64, 3), np.uint8))
+        await asyncio.sleep(0)
+        assert told == []
+        await track.recv()
+        assert told == [640]
+    finally:
+        track.stop()
+        track.release()
 
 
 async def test_this_aiortc_has_what_we_rely_on_and_another_is_named() -> None:

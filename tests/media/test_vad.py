@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from soul.media.packets import Samples, Sound
-from soul.media.vad import SpeechEvent, SpeechStarted, SpeechStopped, Vad, VadConfig
+from soul.media.vad import Vad, VadConfig
 from soul.timebase import AUDIO_RATE
 
 
@@ -23,20 +23,23 @@ def silence(seconds: float) -> Samples:
     return np.zeros(int(seconds * AUDIO_RATE), np.float32)
 
 
-def run(samples: Samples, block: int, config: VadConfig | None = None) -> list[SpeechEvent]:
+def run(samples: Samples, block: int, config: VadConfig | None = None) -> list[int]:
+    """Ends of the blocks at which speech began, stopped, began, ..."""
     vad = Vad(config)
-    events: list[SpeechEvent] = []
+    changes: list[int] = []
     for start in range(0, len(samples), block):
-        events += vad.receive(Sound(start, samples[start : start + block]))
-    return events
+        before = vad.speaking
+        vad.receive(Sound(start, samples[start : start + block]))
+        if vad.speaking != before:
+            changes.append(start + block)
+    return changes
 
 
 def test_one_utterance_is_one_start_and_one_stop() -> None:
     samples = np.concatenate([silence(1), speech_like(1), silence(1)])
-    events = run(samples, 320)
-    assert [type(event) for event in events] == [SpeechStarted, SpeechStopped]
-    assert abs(events[0].at - AUDIO_RATE) < 0.15 * AUDIO_RATE
-    assert abs(events[1].at - 2 * AUDIO_RATE) < 0.2 * AUDIO_RATE
+    began, stopped = run(samples, 320)
+    assert abs(began - AUDIO_RATE) < 0.25 * AUDIO_RATE
+    assert abs(stopped - 2.3 * AUDIO_RATE) < 0.2 * AUDIO_RATE
 
 
 def test_a_short_pause_does_not_stop_speech() -> None:
@@ -49,7 +52,10 @@ def test_a_short_pause_does_not_stop_speech() -> None:
 def test_blocks_do_not_matter(block: int, frame_ms: int) -> None:
     samples = np.concatenate([silence(0.5), speech_like(0.7), silence(0.7)])
     config = VadConfig(frame_ms=frame_ms)
-    assert run(samples, block, config) == run(samples, len(samples), config)
+    exact = run(samples, frame_ms * 16, config)
+    assert len(exact) == 2
+    late = np.subtract(run(samples, block, config), exact)
+    assert ((late >= 0) & (late < block)).all()
 
 
 def test_silence_says_nothing() -> None:

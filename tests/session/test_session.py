@@ -25,6 +25,15 @@ from soul.timebase import NANOSECONDS
 CONFIG = SessionConfig()
 
 
+@pytest.mark.parametrize("delay_ms", [200, 300, 400, 600, 800])
+def test_whatever_the_delay_a_chunk_is_given_up_when_the_longest_could_not_show_it(
+    worker: Any, delay_ms: int
+) -> None:
+    budget, grace = CONFIG.allowance(worker.format, delay_ms * 16)
+    assert budget >= 160_000_000
+    assert budget + grace == (CONFIG.max_delay_ms * 16 - 2560 - 520) * NANOSECONDS // 16_000
+
+
 class Room:
     """One session with its viewer; `closed` collects what `on_closed` was told."""
 

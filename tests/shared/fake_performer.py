@@ -55,6 +55,8 @@ class FakePerformer:
                     time.sleep(0.3)
             color = np.array([work.pcm[-1], len(self._prompts), len(works)], np.uint8)
             yield Frames(work.stream, work.chunk, np.broadcast_to(color, (4, 2, 2, 3)).copy())
+            if self._prompts[work.stream] == "hang afterwards":
+                time.sleep(1000)
 
 
 @dataclass(frozen=True)

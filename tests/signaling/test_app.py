@@ -28,7 +28,7 @@ KEY = b"sixteen bytes or more"
 
 @pytest.fixture
 def client(house: FakeHouse, portraits: Path) -> Iterator[TestClient]:
-    with TestClient(create_app(house.door(portraits, upload_bytes=1000))) as client:
+    with TestClient(create_app(house.door(portraits))) as client:
         yield client
 
 

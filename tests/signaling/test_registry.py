@@ -18,9 +18,8 @@ def test_the_places_are_counted_and_given_back() -> None:
     registry = Registry(LIMITS)
     registry.admit("a", at(0))
     registry.admit("b", at(7))
-    with pytest.raises(RegistryFull, match="all 2 places are taken") as caught:
+    with pytest.raises(RegistryFull, match="all 2 places are taken"):
         registry.admit("c", at(30))
-    assert caught.value.retry_after == 70
     registry.release("a")
     registry.release("a")
     registry.admit("c", at(31))

@@ -200,12 +200,38 @@ def test_a_longer_budget_holds_from_the_next_chunk_on() -> None:
     call.run(CHUNK * 10)
     assert call.engine.stats().degraded
     late = call.engine.stats().late
-    call.engine.allow(200 * MS)
+    call.engine.allow(200 * MS, 100 * MS)
     call.run(CHUNK * 30)
     assert call.engine.stats().late <= late + 1
     assert not call.engine.stats().degraded
-    with pytest.raises(ValueError, match="-1 ns"):
-        call.engine.allow(-1)
+    with pytest.raises(ValueError, match="budget -1 ns"):
+        call.engine.allow(-1, 0)
+    with pytest.raises(ValueError, match="grace -1 ns"):
+        call.engine.allow(1, -1)
+
+
+def test_a_shorter_grace_holds_from_the_next_chunk_on() -> None:
+    engine = Engine("s", FORM, 2, CONFIG)
+    engine.receive_audio(Pcm(0, np.zeros(3080, np.float32)), now=0)
+    assert engine.next_work(0) is not None
+    engine.allow(260 * MS, 40 * MS)
+    engine.handle_deadline(140 * MS)
+    assert engine.next_deadline() == 300 * MS, "what was promised to the first chunk holds"
+    engine.handle_deadline(300 * MS)
+    assert isinstance(engine.next_event(), ChunkSkipped)
+
+
+def test_a_grown_budget_with_its_shorter_grace_gives_up_no_later() -> None:
+    engine = Engine("s", FORM, 2, CONFIG)
+    engine.allow(260 * MS, 40 * MS)
+    engine.receive_audio(Pcm(0, np.zeros(3080, np.float32)), now=0)
+    assert engine.next_work(0) is not None
+    assert engine.next_deadline() == 260 * MS
+    engine.handle_deadline(260 * MS)
+    assert engine.next_deadline() == 300 * MS
+    assert engine.next_event() is None
+    engine.handle_deadline(300 * MS)
+    assert isinstance(engine.next_event(), ChunkSkipped)
 
 
 def test_a_burst_skips_the_oldest_and_their_sound_is_still_heard() -> None:

@@ -187,15 +187,38 @@ async def test_a_death_is_told_to_everyone_once(prompt: str, sentence: str) -> N
 
 async def test_a_device_that_hangs_is_a_failure() -> None:
     failures: list[WorkerError] = []
-    quick = replace(config(), answer_limit=0.3)
+    quick = replace(config(), answer_limit=1.0)
     worker = Worker(quick, on_failure=failures.append)
     await worker.start()
     try:
         await worker.open_stream("a", PORTRAIT, "hang", 0, Inbox())
         worker.submit(work("a", 4))
         await until_failed(worker)
-        assert "did not answer chunk 4 of stream 'a' within 0.3 s" in str(worker.failure)
+        assert "did not answer chunk 4 of stream 'a' within 1 s" in str(worker.failure)
         assert len(failures) == 1
+    finally:
+        await worker.stop()
+    assert active_children() == []
+
+
+@pytest.mark.parametrize("asked", ["open", "close"])
+async def test_a_device_that_hangs_is_a_failure_to_who_opens_and_who_leaves(asked: str) -> None:
+    failures: list[WorkerError] = []
+    worker = Worker(replace(config(), answer_limit=1.0), on_failure=failures.append)
+    await worker.start()
+    try:
+        async with asyncio.timeout(20):
+            if asked == "open":
+                waiting = worker.open_stream("a", PORTRAIT, "hang to open", 0, Inbox())
+            else:
+                inbox = Inbox()
+                await worker.open_stream("a", PORTRAIT, "hang afterwards", 0, inbox)
+                worker.submit(work("a"))
+                await inbox.get()
+                waiting = worker.close_stream("a")
+            with pytest.raises(WorkerError, match=rf"answer {asked} of stream 'a' within 1 s"):
+                await waiting
+        assert failures == [worker.failure], "whoever keeps the worker can replace it"
     finally:
         await worker.stop()
     assert active_children() == []

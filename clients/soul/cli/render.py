@@ -24,7 +24,7 @@ from soul.cli.console import stderr
 from soul.cli.film import Film, FilmError, pictures_for
 from soul.cli.plan import AnimateConfig, Report
 from soul.cli.sound import Sound, read_sound
-from soul.media.portrait import PortraitError, read_portrait
+from soul.media.portrait import PortraitError, PortraitLimits, read_portrait
 from soul.model import sample
 from soul.model.load import load
 from soul.model.sample import Soul
@@ -119,8 +119,10 @@ class _Stopwatch:
 
 
 def _read(portrait: Path) -> bytes:
+    """The file's bytes, at most one more than a portrait may have; `read_portrait` counts."""
     try:
-        return portrait.read_bytes()
+        with portrait.open("rb") as file:
+            return file.read(PortraitLimits().max_bytes + 1)
     except OSError as error:
         raise PortraitError(
             f"{str(portrait)!r} cannot be read ({error.strerror}); expected an image of a face"

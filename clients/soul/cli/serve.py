@@ -18,6 +18,7 @@ import uvicorn
 from rich.text import Text
 
 from soul.cli.console import BAD_INPUT, fail, stdout
+from soul.media.portrait import PortraitLimits
 from soul.signaling.app import create_app
 from soul.signaling.auth import (
     AuthError,
@@ -219,6 +220,7 @@ def door_config(config: ServeConfig, port: int) -> DoorConfig:
         origins = loopback_origins(port) | frozenset(config.origins)
     return DoorConfig(
         portraits=STATIC / "portraits",
+        upload_bytes=PortraitLimits().max_bytes,
         limits=config.limits,
         prompt=config.prompt,
         key=config.key,

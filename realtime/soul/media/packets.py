@@ -15,16 +15,6 @@ _WRAP = 1 << 32
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedPacket:
-    """One RTP packet of sound as it came in: `timestamp` is RTP's, modulo 2^32."""
-
-    sequence: int
-    timestamp: int
-    payload: bytes
-    arrival: Instant
-
-
-@dataclass(frozen=True, slots=True)
 class SoundPacket:
     """Decoded sound of one packet.
 

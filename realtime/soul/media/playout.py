@@ -239,9 +239,7 @@ class Playout:
     def _wants_to_grow(self, quiet: bool) -> bool:
         if self._grow <= 0:
             self._urgent = False
-        if self._grow <= 0 or self._delay >= _whole_ticks(self._config.max_delay_ms):
-            return False
-        return quiet or self._urgent
+        return self._grow > 0 and (quiet or self._urgent)
 
     def _wants_to_shrink(self) -> bool:
         step = samples_to_ns(SAMPLES_PER_PACKET)
@@ -265,6 +263,9 @@ class Playout:
             self._grow = max(self._grow, self._ticks_for(usual))
         elif slack < 0:
             self._grow = max(self._grow, min(self._ticks_for(slack), _SINGLE_GROWTH))
+        # A wish beyond the longest delay would outlive its reason and undo each later shrinking.
+        longest = _whole_ticks(self._config.max_delay_ms)
+        self._grow = min(self._grow, longest - self._delay)
 
     def _ticks_for(self, slack: Instant) -> int:
         """Samples of the whole ticks that turn `slack` into the margin."""

@@ -70,12 +70,16 @@ class PeerConfig:
 
 @dataclass(frozen=True, slots=True)
 class PeerEvents:
-    """What a peer tells; all called on the loop. `on_closed` gets one sentence."""
+    """What a peer tells; all called on the loop. `on_closed` gets one sentence.
+
+    `on_picture` gets the pts of a picture that is coded and handed to the network.
+    """
 
     on_sound: Callable[[SoundPacket], None]
     on_connected: Callable[[], None]
     on_message: Callable[[str], None]
     on_closed: Callable[[str], None]
+    on_picture: Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +229,9 @@ class _PicturesOut(MediaStreamTrack):
 
     kind = "video"
 
-    def __init__(self, config: VideoConfig) -> None:
+    def __init__(self, config: VideoConfig, on_picture: Callable[[int], None]) -> None:
         super().__init__()
+        self._on_picture: Callable[[int], None] | None = on_picture
         self.queue = _Queue()
         self.sending: _Sending | None = None
         self.pictures = self.key_frames = self.octets = 0
@@ -248,6 +253,8 @@ class _PicturesOut(MediaStreamTrack):
         self.octets += len(payload)
         if self.sending is not None:
             self.sending.next(pts)
+        if self._on_picture is not None:
+            self._on_picture(pts)  # aiortc sends the packets as soon as it has them
         return _packet(payload, pts, VIDEO_RATE)
 
     async def _encode(self, image: Image, pts: int) -> bytes:
@@ -264,6 +271,7 @@ class _PicturesOut(MediaStreamTrack):
 
     def stop(self) -> None:
         self.queue.close()
+        self._on_picture = None  # aiortc's closed objects hold this track
         super().stop()
 
     def release(self) -> None:
@@ -288,7 +296,7 @@ class Peer:
         self._events = events
         self._now = now
         self._sound = _SoundOut(config.audio_bitrate)
-        self._pictures = _PicturesOut(config.video)
+        self._pictures = _PicturesOut(config.video, events.on_picture)
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._ntp_epoch = ntp_clock.current_ntp_time() - ((now() - epoch) << 32) // NANOSECONDS
         self._channel: RTCDataChannel | None = None

@@ -2,7 +2,6 @@
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import webrtcvad
@@ -34,25 +33,8 @@ class VadConfig:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class SpeechStarted:
-    """Somebody has begun to speak, about at media sample `at`."""
-
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechStopped:
-    """The last voiced frame ended at media sample `at`."""
-
-    at: int
-
-
-SpeechEvent: TypeAlias = SpeechStarted | SpeechStopped
-
-
 class Vad:
-    """Sound on the media clock in, speech started and stopped out."""
+    """Sound on the media clock in; `speaking` says whether somebody speaks at its end."""
 
     def __init__(self, config: VadConfig | None = None) -> None:
         self._config = config or VadConfig()
@@ -63,36 +45,23 @@ class Vad:
         self._last_voiced = 0
         self.speaking = False
 
-    def receive(self, sound: Sound) -> list[SpeechEvent]:
-        """Events in `sound`; whatever does not fill a frame waits for the next call."""
+    def receive(self, sound: Sound) -> None:
+        """Hear `sound`; whatever does not fill a frame waits for the next call."""
         at = sound.start - len(self._rest)
         samples = np.concatenate([self._rest, sound.samples])
         whole = len(samples) // self._frame * self._frame
         self._rest = samples[whole:]
-        events: list[SpeechEvent] = []
         for offset in range(0, whole, self._frame):
-            end = at + offset + self._frame
-            events += self._hear(samples[offset : offset + self._frame], end)
-        return events
+            self._hear(samples[offset : offset + self._frame], at + offset + self._frame)
 
-    def _hear(self, frame: Samples, end: int) -> list[SpeechEvent]:
+    def _hear(self, frame: Samples, end: int) -> None:
         pcm = (np.clip(frame, -1, 1) * 32767).astype("<i2").tobytes()
         voiced = self._detector.is_speech(pcm, AUDIO_RATE)
         self._recent.append(voiced)
         if voiced:
             self._last_voiced = end
-        return self._started(end) if not self.speaking else self._stopped(end)
-
-    def _started(self, end: int) -> list[SpeechEvent]:
-        if sum(self._recent) < self._config.start_voiced:
-            return []
-        self.speaking = True
-        first = list(self._recent).index(True)
-        return [SpeechStarted(max(end - (len(self._recent) - first) * self._frame, 0))]
-
-    def _stopped(self, end: int) -> list[SpeechEvent]:
-        if end - self._last_voiced < ms_to_samples(self._config.stop_ms):
-            return []
-        self.speaking = False
-        self._recent.clear()
-        return [SpeechStopped(self._last_voiced)]
+        if not self.speaking:
+            self.speaking = sum(self._recent) >= self._config.start_voiced
+        elif end - self._last_voiced >= ms_to_samples(self._config.stop_ms):
+            self.speaking = False
+            self._recent.clear()

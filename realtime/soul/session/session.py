@@ -68,6 +68,19 @@ class SessionConfig:
             margin_ms=self.margin_ms,
         )
 
+    def allowance(self, format: ChunkFormat, delay: int) -> tuple[Instant, Instant]:
+        """(budget, grace) of a chunk when the playout's delay is `delay` samples.
+
+        The budget is what the delay leaves after hearing the chunk. Up to one chunk's length a
+        slow machine costs delay, not quality: the playout grows. Whatever the longest delay could
+        still show is handed out, and nothing after it: only so does playout learn how late a very
+        slow machine is, and a few pictures are better than none.
+        """
+        heard = format.chunk_samples + format.lookahead_samples
+        budget = samples_to_ns(max(delay - heard, format.chunk_samples))
+        longest = samples_to_ns(ms_to_samples(self.max_delay_ms) - heard)
+        return budget, max(longest - budget, 0)
+
 
 @dataclass(slots=True)
 class _Running:
@@ -147,7 +160,9 @@ class Session:
         )
         self._check_open()
         clock = MediaClock(self._now())
-        events = PeerEvents(self._sound, self._peer_connected, self._message, self._end)
+        events = PeerEvents(
+            self._sound, self._peer_connected, self._message, self._end, self._picture_sent
+        )
         self._peer = Peer(self._config.peer, events, self._now, clock.epoch)
         try:
             answer = await self._peer.answer(offer)
@@ -162,24 +177,11 @@ class Session:
     def _wire(self, clock: MediaClock, peer: Peer, portrait: Pictures) -> _Running:
         format = self._worker.format
         playout = Playout(clock, portrait, self._config.playout(format))
-        budget = self._budget(playout)
-        heard = format.chunk_samples + format.lookahead_samples
-        # Whatever the longest delay could still show is handed out: only so does playout learn
-        # how late a very slow machine is, and a few pictures are better than none.
-        longest = samples_to_ns(ms_to_samples(self._config.max_delay_ms) - heard)
-        config = EngineConfig(budget=budget, grace=max(longest - budget, 0))
+        budget, grace = self._config.allowance(format, playout.delay)
+        config = EngineConfig(budget=budget, grace=grace)
         engine = Engine(self._stream, format, self._worker.steps, config)
         ingest, vad = Ingest(clock, self._config.ingest), Vad(self._config.vad)
         return _Running(clock, ingest, vad, engine, playout, peer)
-
-    def _budget(self, playout: Playout) -> Instant:
-        """How long a chunk may take: what the playout's delay leaves after hearing it.
-
-        Up to one chunk's length a slow machine costs delay, not quality: the playout grows.
-        """
-        format = self._worker.format
-        heard = format.chunk_samples + format.lookahead_samples
-        return samples_to_ns(max(playout.delay - heard, format.chunk_samples))
 
     def _check_open(self) -> None:
         if self._closing is not None:
@@ -241,7 +243,7 @@ class Session:
             sound = running.ingest.pull(phase + max(due, ticks) * SAMPLES_PER_PACKET)
             running.vad.receive(sound)
             running.playout.receive_sound(sound, running.vad.speaking)
-            running.engine.allow(self._budget(running.playout))
+            running.engine.allow(*self._config.allowance(format, running.playout.delay))
             running.engine.receive_audio(Pcm(sound.start, sound.samples), now)
             self._turn(running, now)
 
@@ -250,7 +252,7 @@ class Session:
             await self._sleep_until(running.playout.next_due())
             now = self._now()
             while (release := running.playout.release(now)) is not None:
-                self._send(running, release, now)
+                self._send(running, release)
 
     async def _watch(self, running: _Running) -> None:
         while True:
@@ -274,14 +276,15 @@ class Session:
         ):
             self._end(f"Nothing was heard from the peer for {config.heartbeat_s} s.")
 
-    def _send(self, running: _Running, release: Release, now: Instant) -> None:
+    def _send(self, running: _Running, release: Release) -> None:
         running.peer.send_sound(release.pts, release.sound)
         if release.picture is None:
             return
-        running.peer.send_picture(release.pts, release.picture.image)
         if release.action == "show":
             waited = int(running.ingest.stats().delay_ms * 1e6)
-            self._meter.shown(now - running.clock.instant_of(release.picture.start) + waited)
+            heard = running.clock.instant_of(release.picture.start) - waited
+            self._meter.leaving(release.pts, heard)
+        running.peer.send_picture(release.pts, release.picture.image)
 
     def _turn(self, running: _Running, now: Instant) -> None:
         """After anything was told to the engine: what it decided, and what is to do next."""
@@ -316,6 +319,9 @@ class Session:
     def _sound(self, packet: SoundPacket) -> None:
         if self._running is not None:
             self._running.ingest.receive(packet)
+
+    def _picture_sent(self, pts: int) -> None:
+        self._meter.left(pts, self._now())
 
     def _peer_connected(self) -> None:
         self._connected = True

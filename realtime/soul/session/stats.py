@@ -28,7 +28,7 @@ class SessionStats:
     chunks_late: int = 0
     chunks_skipped: int = 0
     degraded: bool = False
-    delay_p50_ms: float = 0.0  # sound in → the picture it drove out
+    delay_p50_ms: float = 0.0  # sound in → the picture it drove handed to the network
     delay_p95_ms: float = 0.0
     playout_delay_ms: float = 0.0
     ingest_delay_ms: float = 0.0
@@ -54,13 +54,24 @@ class Meter:
     """Collects moments and durations of the last seconds."""
 
     def __init__(self) -> None:
+        self._leaving: deque[tuple[int, Instant]] = deque(maxlen=8)  # more than an encoder keeps
         self._delays: deque[Instant] = deque(maxlen=250)
         self._times: deque[StageTimes] = deque(maxlen=25)
         self._sent: deque[tuple[Instant, int]] = deque(maxlen=6)
 
-    def shown(self, delay: Instant) -> None:
-        """A picture left `delay` nanoseconds after the sound that drove it had come in."""
-        self._delays.append(delay)
+    def leaving(self, pts: int, heard: Instant) -> None:
+        """The picture `pts`, driven by sound that came in at `heard`, goes to the encoder."""
+        self._leaving.append((pts, heard))
+
+    def left(self, pts: int, now: Instant) -> None:
+        """The picture `pts` was handed to the network; older ones never will be.
+
+        A picture that did not go in by `leaving` drives no figure.
+        """
+        while self._leaving and self._leaving[0][0] <= pts:
+            mine, heard = self._leaving.popleft()
+            if mine == pts:
+                self._delays.append(now - heard)
 
     def computed(self, times: StageTimes) -> None:
         self._times.append(times)

@@ -9,10 +9,10 @@ Chunk n is ready when its last needed sample arrives; its deadline is that momen
 Delivered before the deadline (now < deadline) it is on time, else it is late. Then, in order:
 
 1. Repeat. Nothing is said at the deadline: a playout that has no new picture goes on showing the
-   last one, so the engine makes no copies of it and never emits `origin="repeat"`. Pictures that
-   come after the deadline but within `grace` are still handed out, because the later pictures of
-   the chunk can be in time; the playout skips those that are not. Once `grace` is over too, the
-   chunk is given up: `ChunkSkipped`, and its pictures are ignored when they come at last.
+   last one, so the engine makes no copies of it. Pictures that come after the deadline but within
+   `grace` are still handed out, because the later pictures of the chunk can be in time; the
+   playout skips those that are not. Once `grace` is over too, the chunk is given up:
+   `ChunkSkipped`, and its pictures are ignored when they come at last.
 2. Degrade. After `late_to_degrade` late chunks in a row each chunk takes one denoising step;
    after `on_time_to_restore` chunks on time in a row it takes the full number again.
 3. Drop. Of the ready chunks that are not yet started at most `max_backlog` wait: the oldest are
@@ -49,8 +49,8 @@ class EngineConfig:
     """Nanoseconds and chunks of the late-chunk rule.
 
     A playout that shows each sample `delay` after its arrival shows chunk n's first picture
-    (delay − chunk − lookahead) after the chunk was ready: that is the `budget` to give, and to
-    `allow` anew whenever the playout changes its delay.
+    (delay − chunk − lookahead) after the chunk was ready: that is the `budget` to give. Both are
+    the first values, to `allow` anew whenever the playout changes its delay.
     """
 
     budget: Instant = LATENT
@@ -60,11 +60,7 @@ class EngineConfig:
     max_backlog: int = 2
 
     def __post_init__(self) -> None:
-        if self.budget <= 0 or self.grace < 0:
-            raise ValueError(
-                f"budget {self.budget} ns and grace {self.grace} ns: "
-                "a positive budget and a grace of at least 0 were expected"
-            )
+        _check_allowance(self.budget, self.grace)
         if min(self.late_to_degrade, self.on_time_to_restore, self.max_backlog) < 1:
             raise ValueError(
                 f"late_to_degrade {self.late_to_degrade}, on_time_to_restore "
@@ -86,9 +82,13 @@ class EngineStats:
 
 @dataclass(slots=True)
 class _Running:
-    """The one `Work` that is out; `late` and `given_up` say what has been decided about it."""
+    """The one `Work` that is out; `late` and `given_up` say what has been decided about it.
+
+    At `end` its grace is over.
+    """
 
     work: Work
+    end: Instant
     started: Instant
     late: bool = False
     given_up: bool = False
@@ -96,10 +96,11 @@ class _Running:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A chunk that is ready and not started."""
+    """A chunk that is ready and not started; at `end` its grace is over."""
 
     chunk: int
     deadline: Instant
+    end: Instant
 
 
 class Engine:
@@ -124,7 +125,7 @@ class Engine:
         self._format = format
         self._steps = steps
         self._config = config or EngineConfig()
-        self._budget = self._config.budget
+        self._budget, self._grace = self._config.budget, self._config.grace
         self._schedule = Schedule(format, self._config.max_backlog)
         self._waiting: deque[_Waiting] = deque()
         self._running: _Running | None = None
@@ -144,7 +145,8 @@ class Engine:
         first = self._schedule.ready
         self._schedule.receive(pcm)
         deadline = now + self._budget
-        self._waiting.extend(_Waiting(n, deadline) for n in range(first, self._schedule.ready))
+        for chunk in range(first, self._schedule.ready):
+            self._waiting.append(_Waiting(chunk, deadline, deadline + self._grace))
         while len(self._waiting) > self._config.max_backlog:
             self._drop(f"more than {self._config.max_backlog} chunks were waiting")
 
@@ -164,15 +166,13 @@ class Engine:
             chunk=frames.chunk,
             start=frames.chunk * self._format.chunk_samples,
             pictures=frames.pictures,
-            origin="model",
             times=frames.times,
         )
 
-    def allow(self, budget: Instant) -> None:
-        """The playout's delay has changed: chunks that become ready from now on have `budget`."""
-        if budget <= 0:
-            raise ValueError(f"a budget of {budget} ns: more than 0 was expected")
-        self._budget = budget
+    def allow(self, budget: Instant, grace: Instant) -> None:
+        """The playout's delay has changed: chunks that become ready from now on have these."""
+        _check_allowance(budget, grace)
+        self._budget, self._grace = budget, grace
 
     def interrupt(self, now: Instant) -> None:
         """Forget all that is not shown yet: the next chunk to become ready is the next one seen.
@@ -207,7 +207,7 @@ class Engine:
             steps=1 if self._degraded else self._steps,
             deadline=chosen.deadline,
         )
-        self._running = _Running(work, started=now)
+        self._running = _Running(work, chosen.end, started=now)
         self._advance(now)  # a chunk that is started after its deadline is late from the start
         return work
 
@@ -215,10 +215,10 @@ class Engine:
         """When `handle_deadline` next has something to decide, or None."""
         moments = []
         if self._running is not None and not self._running.given_up:
-            grace = self._config.grace if self._running.late else 0
-            moments.append(self._running.work.deadline + grace)
+            running = self._running
+            moments.append(running.end if running.late else running.work.deadline)
         if self._waiting:
-            moments.append(self._waiting[0].deadline + self._config.grace)
+            moments.append(self._waiting[0].end)
         return min(moments, default=None)
 
     def handle_deadline(self, now: Instant) -> None:
@@ -250,20 +250,20 @@ class Engine:
             if not running.late and now >= running.work.deadline:
                 running.late = True
                 self._count_late()
-            if now >= running.work.deadline + self._config.grace:
+            if now >= running.end:
                 running.given_up = True
                 self._skip(running.work.chunk, "its pictures did not come in time")
-        while self._waiting and now >= self._waiting[0].deadline + self._config.grace:
+        while self._waiting and now >= self._waiting[0].end:
             self._drop("the worker was not free in time")
 
     def _drop_hopeless(self, now: Instant) -> None:
         """Skip what the worker would compute in vain if it began now."""
         while self._waiting:
-            deadline = self._waiting[0].deadline
-            expected = min(*self._took, self._budget + self._config.grace)
-            if len(self._waiting) > 1 and now >= deadline:
+            oldest = self._waiting[0]
+            expected = min(*self._took, self._budget + self._grace)
+            if len(self._waiting) > 1 and now >= oldest.deadline:
                 self._drop("its time had come before the worker was free")
-            elif now + expected >= deadline + self._config.grace:
+            elif now + expected >= oldest.end:
                 self._took.append(expected // 2)
                 self._drop("it would have been done too late")
             else:
@@ -305,3 +305,11 @@ class Engine:
         shape = (self._format.frames_per_chunk, size, size, 3)
         if frames.pictures.shape != shape:
             raise ValueError(f"pictures have shape {frames.pictures.shape}: {shape} was expected")
+
+
+def _check_allowance(budget: Instant, grace: Instant) -> None:
+    if budget <= 0 or grace < 0:
+        raise ValueError(
+            f"budget {budget} ns and grace {grace} ns: "
+            "a positive budget and a grace of at least 0 were expected"
+        )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,12 +82,11 @@ class Frames:
 
 @dataclass(frozen=True, slots=True)
 class FramesReady:
-    """Pictures to show from media sample `start` on; `origin` says who made them."""
+    """The model's pictures, to show from media sample `start` on."""
 
     chunk: int
     start: int
     pictures: Pictures
-    origin: Literal["model", "repeat"]
     times: StageTimes
 
 

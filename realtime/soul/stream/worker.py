@@ -63,7 +63,7 @@ class WorkerConfig:
     factory: process.Factory = field(default_factory=LoadSoul)
     max_batch: int = 8
     start_limit: float = 120.0
-    answer_limit: float = 20.0  # a chunk that takes longer means that the device hangs
+    answer_limit: float = 20.0  # whatever takes longer means that the device hangs
     stop_grace: float = 2.0  # then the process is killed
 
 
@@ -175,12 +175,14 @@ class Worker:
                 f"chunk {work.chunk} brings sound of shape {work.pcm.shape}: "
                 f"({self.format.window_samples},) was expected"
             )
-        loop = asyncio.get_running_loop()
-        stream.expect(work.chunk, loop.call_later(self._config.answer_limit, self._hung, work))
+        stream.expect(work.chunk, self._alarm(f"chunk {work.chunk}", work.stream))
         self._send(wire.Perform(work))
 
     async def close_stream(self, stream: StreamId) -> None:
-        """Free the stream; no pictures of it come any more. Quiet if the process has died."""
+        """Free the stream; no pictures of it come any more. Quiet if the process has died.
+
+        WorkerError if the stream is unknown, or if the process dies or hangs meanwhile.
+        """
         if self._failure is not None or self._stopping:
             return
         self._known(stream).expect_nothing()
@@ -214,10 +216,12 @@ class Worker:
     async def _ask(self, command: wire.Open | wire.Close) -> None:
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._requests[command.request] = answer
+        alarm = self._alarm(type(command).__name__.lower(), command.stream)
         self._send(command)
         try:
             await answer
         finally:
+            alarm.cancel()
             self._requests.pop(command.request, None)
 
     def _forget(self, stream: StreamId) -> None:
@@ -253,11 +257,17 @@ class Worker:
             stream.expect_nothing()
             stream.on_frames(frames)
 
-    def _hung(self, work: Work) -> None:
+    def _alarm(self, asked: str, stream: StreamId) -> asyncio.TimerHandle:
+        """Rings if `asked` is not answered in time; whoever gets the answer cancels it."""
+        loop = asyncio.get_running_loop()
+        return loop.call_later(
+            self._config.answer_limit, self._hung, f"{asked} of stream {stream!r}"
+        )
+
+    def _hung(self, asked: str) -> None:
         self._fail(
             WorkerError(
-                f"the worker process did not answer chunk {work.chunk} of stream {work.stream!r} "
-                f"within {self._config.answer_limit:g} s"
+                f"the worker process did not answer {asked} within {self._config.answer_limit:g} s"
             )
         )
         if self._link is not None:

@@ -6,7 +6,7 @@ framework the socket comes from, nor what a session does.
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from soul.signaling.door import Door
 from soul.signaling.protocol import (
@@ -22,6 +22,7 @@ from soul.signaling.protocol import (
 )
 from soul.timebase import NANOSECONDS, Instant
 
+FREEING_SECONDS = 3.0  # the socket waits no longer for its session to be freed
 MAX_REASON_BYTES = 123  # RFC 6455 §5.5: a control frame holds 125 bytes, two of them the code
 
 
@@ -44,6 +45,7 @@ class Conversation:
         self._since: Instant = door.clocks.monotonic()
         self._over: asyncio.Future[tuple[str, Close]] = asyncio.get_running_loop().create_future()
         self._opening: asyncio.Task[list[Action]] | None = None
+        self._freeing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Serves the socket until either side ends the conversation."""
@@ -93,6 +95,8 @@ class Conversation:
             elif isinstance(action, Send):
                 await self._socket.send(serialise(action.message))
             elif isinstance(action, CloseSocket):
+                # First, so that whoever sees the socket closed may start again: a place is free.
+                await asyncio.wait([self._free(action.reason)], timeout=FREEING_SECONDS)
                 await self._socket.close(action.code, short(action.reason))
 
     async def _open(self, start: Start) -> list[Action]:
@@ -107,12 +111,25 @@ class Conversation:
             self._over.set_result((reason, Close.INTERNAL if broken else Close.NORMAL))
 
     async def _leave(self, receiving: "asyncio.Future[str | bytes | None]") -> None:
-        tasks = [task for task in (receiving, self._opening) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _cancelled(receiving)
         self._over.cancel()
-        await self._door.close(self._session, "The viewer left.")
+        await self._free("The viewer left.")
+
+    def _free(self, reason: str) -> "asyncio.Task[None]":
+        """Ends the session, also one that is being opened, and gives its place back; once."""
+        if self._freeing is None:
+            self._freeing = asyncio.create_task(self._door.finish(self._close(reason)))
+        return self._freeing
+
+    async def _close(self, reason: str) -> None:
+        if self._opening is not None:
+            await _cancelled(self._opening)
+        await self._door.close(self._session, reason)
+
+
+async def _cancelled(task: "asyncio.Future[Any]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def short(reason: str) -> str:

@@ -75,12 +75,15 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True)
 class DoorConfig:
-    """How one server is kept. `origins` None: a page must come from the host it talks to."""
+    """How one server is kept. `origins` None: a page must come from the host it talks to.
+
+    `upload_bytes` is what the room that reads portraits takes at most: more is not even read.
+    """
 
     portraits: Path
+    upload_bytes: int
     limits: Limits = field(default_factory=Limits)
     prompt: str = ""  # the manner when the viewer gives none
-    upload_bytes: int = 12 * 1024 * 1024
     uploads: int = 32
     sockets: int = 64
     waiting_seconds: int = 900  # a socket on which nothing was started

@@ -21,7 +21,6 @@ class Close(IntEnum):
     """Close codes that this server uses."""
 
     NORMAL = 1000
-    GOING_AWAY = 1001
     UNSUPPORTED = 1003  # a binary message
     INVALID_DATA = 1007  # not UTF-8, not JSON, not an SDP
     POLICY = 1008  # wrong shape, wrong order, not allowed

@@ -23,12 +23,11 @@ class Limits:
 
 
 class RegistryFull(Exception):
-    """Every place is taken; `retry_after` is the whole seconds until one surely becomes free."""
+    """Every place is taken."""
 
-    def __init__(self, places: int, retry_after: int) -> None:
+    def __init__(self, places: int) -> None:
         noun = "place is" if places == 1 else "places are"
         super().__init__(f"all {places} {noun} taken; try again in a little while")
-        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Registry:
         if session in self._places:
             raise ValueError(f"session {session!r} already has a place")
         if len(self._places) >= self.limits.max_sessions:
-            raise RegistryFull(self.limits.max_sessions, self._retry_after(now))
+            raise RegistryFull(self.limits.max_sessions)
         self._places[session] = Place(since=now, heard=now)
 
     def heard(self, session: str, now: Instant) -> None:
@@ -88,7 +87,3 @@ class Registry:
 
     def _quietest(self, place: Place) -> Instant:
         return place.heard + self.limits.idle_seconds * NANOSECONDS
-
-    def _retry_after(self, now: Instant) -> int:
-        soonest = min(self._oldest(place) for place in self._places.values())
-        return max(1, -((now - soonest) // NANOSECONDS))

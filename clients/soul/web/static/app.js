@@ -89,7 +89,8 @@ async function connect(mine) {
   enter(attempt ? 'reconnecting' : 'connecting');
   const fresh = freshLine();
   fresh.taken = true;
-  call = new Call(fresh, microphone);
+  const own = new Call(fresh, microphone);
+  call = own;
   Object.assign(debug, { call, pc: call.pc });
   call.addEventListener('track', (event) => {
     video.srcObject = event.detail;
@@ -104,22 +105,39 @@ async function connect(mine) {
     if (debug.state === 'live') $('state').textContent = event.detail ? 'Unsteady connection' : STATES.live;
   });
   call.addEventListener('ended', (event) => ended(mine, event.detail));
-  video.requestVideoFrameCallback?.(() => firstPicture(mine));
-  await call.start(gallery.chosen, $('prompt').value.trim());
-  debug.session = call.session;
-  panel.follow(call.pc);
+  whenSeen(() => firstPicture(own));
+  await own.start(gallery.chosen, $('prompt').value.trim());
+  debug.session = own.session;
+  panel.follow(own.pc);
 }
 
-function firstPicture(mine) {
-  if (mine !== turn) return;
+/** Calls `seen` at the next picture on the screen, or, in browsers that do not tell, once the video
+ *  plays and has a size: sound alone makes it play too. */
+function whenSeen(seen) {
+  if (video.requestVideoFrameCallback) {
+    video.requestVideoFrameCallback(seen);
+    return;
+  }
+  const look = () => {
+    if (!video.videoWidth || video.paused) return;
+    for (const name of ['playing', 'resize']) video.removeEventListener(name, look);
+    seen();
+  };
+  for (const name of ['playing', 'resize']) video.addEventListener(name, look);
+}
+
+/** `own` is the call that the picture was awaited for: one that was lost counts no more. */
+function firstPicture(own) {
+  if (own !== call) return;
   debug.firstFrameMs ??= performance.now() - debug.clickedAt;
   panel.firstPicture(debug.firstFrameMs);
   attempt = 0;
   enter('live');
   document.body.classList.add('moving');
   const count = () => {
+    if (own !== call) return;
     debug.frames += 1;
-    if (mine === turn) video.requestVideoFrameCallback(count);
+    video.requestVideoFrameCallback?.(count);
   };
   count();
 }
@@ -198,6 +216,10 @@ gallery.addEventListener('chosen', () => {
   choose();
 });
 gallery.addEventListener('failed', (event) => complain(event.detail));
-window.addEventListener('pagehide', () => call?.stop());
+window.addEventListener('pagehide', () => {
+  if (RUNNING.includes(debug.state)) finish('ready');
+  line.close(); // a page with an open line is not kept for the way back
+});
+window.addEventListener('pageshow', (event) => event.persisted && freshLine());
 gallery.load(sessionStorage.getItem('portrait')).catch((error) => complain(sentence(error.message)));
 enter('ready');

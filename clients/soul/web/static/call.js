@@ -38,12 +38,17 @@ export class Line extends EventTarget {
   constructor(url) {
     super();
     this.socket = new WebSocket(url);
+    let silent = 'The server cannot be reached; is it still running?'; // said of a close without a reason
     this.opened = new Promise((resolve, reject) => {
-      this.socket.onopen = () => resolve(this);
+      this.socket.onopen = () => {
+        silent = 'The connection to the server was lost.';
+        resolve(this);
+      };
       this.socket.onclose = (event) => {
-        reject(new CallError('server', 'The server cannot be reached; is it still running?'));
+        const reason = event.reason || silent;
+        reject(new CallError('server', reason));
         clearInterval(this.beat);
-        this.dispatchEvent(new CustomEvent('closed', { detail: { code: event.code, reason: event.reason } }));
+        this.dispatchEvent(new CustomEvent('closed', { detail: { reason } }));
       };
     });
     this.opened.catch(() => {}); // whoever starts a call hears of it
@@ -92,7 +97,7 @@ export class Call extends EventTarget {
     this.heartbeat = setInterval(() => this.#ping(), HEARTBEAT_MS);
     line.addEventListener('ended', (event) => this.#end({ reason: event.detail.reason, code: 'ended', lost: false }));
     line.addEventListener('error', (event) => this.#end({ reason: event.detail.message, code: event.detail.code, lost: false }));
-    line.addEventListener('closed', () => this.#end({ reason: 'The connection to the server was lost.', code: 'lost', lost: true }));
+    line.addEventListener('closed', (event) => this.#end({ reason: event.detail.reason, code: 'lost', lost: true }));
   }
 
   /** Offers, and resolves when the server has answered; the pictures follow by `track`. */

@@ -81,7 +81,7 @@ export class Panel {
 }
 
 /** The way of one sound, stage by stage. What is not measured itself is the time that the chunk
- *  needs to fill and to be due. `commit` runs after the pictures have left. */
+ *  needs to fill, to be due, and to be coded. `commit` runs after the pictures have left. */
 function stages(stats) {
   const measured = stats.ingest_delay_ms + stats.listen_ms + stats.denoise_ms + stats.decode_ms;
   return [
