@@ -1,11 +1,13 @@
 """Offers good and bad, and the attributes of aiortc that this project relies on."""
 
 import asyncio
+import gc
 import time
+from typing import Any
 
 import numpy as np
 import pytest
-from aiortc import RTCConfiguration, RTCPeerConnection
+from aiortc import InvalidStateError, RTCConfiguration, RTCPeerConnection
 from aiortc.rtcrtpreceiver import RTCRtpReceiver
 from aiortc.rtcrtpsender import RTCRtpSender
 
@@ -131,6 +133,38 @@ async def test_every_line_left_out_or_spoilt_is_answered_or_refused() -> None:
             results.append(await answered("\r\n".join(offer) + "\r\n"))
     assert True in results
     assert False in results
+
+
+async def test_aiortcs_attempt_to_connect_is_found_and_watched() -> None:
+    peer = make_peer()
+    try:
+        await peer.answer(await make_offer(("audio", "sendrecv"), ("video", "recvonly")))
+        assert len(tracks._attempts()) == 1
+    finally:
+        await peer.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [(InvalidStateError("RTCIceTransport is closed"), 0), (RuntimeError("a defect"), 1)],
+)
+async def test_a_connection_closed_while_it_connects_is_no_news(
+    error: Exception, logged: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, said: complaints.append(said))
+
+    async def connect() -> None:
+        raise error
+
+    attempt = asyncio.create_task(connect())
+    attempt.add_done_callback(tracks._retrieve)
+    await asyncio.wait([attempt])
+    await asyncio.sleep(0)
+    del attempt
+    gc.collect()
+    assert not complaints
+    assert len(caplog.records) == logged
 
 
 async def test_a_picture_is_told_when_it_is_coded_and_not_before() -> None:

@@ -14,11 +14,13 @@ if an attribute that it relies on is absent (1.13 and 1.14 have the same names; 
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
+from types import CoroutineType
 from typing import Any
 
 import aiortc
@@ -46,6 +48,8 @@ from soul.media.clock import VIDEO_RATE, to_rate
 from soul.media.codecs import CodecError, OpusDecoder, OpusEncoder, VideoConfig, Vp8Encoder
 from soul.media.packets import Image, Samples, SoundPacket, TimestampUnwrapper
 from soul.timebase import AUDIO_RATE, NANOSECONDS, OPUS_RATE, Instant
+
+_log = logging.getLogger(__name__)
 
 _MAX_OFFER = 64 * 1024  # characters
 _MAX_BUFFERED = 64 * 1024  # bytes waiting on the data channel: more, and news are dropped
@@ -322,6 +326,8 @@ class Peer:
             await self._connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
             self._tap()
             await self._connection.setLocalDescription(await self._connection.createAnswer())
+            for attempt in _attempts():
+                attempt.add_done_callback(_retrieve)
         except _SDP_ERRORS as error:
             raise OfferError(f"The SDP offer cannot be answered: {_sentence(error)}.") from error
         self._sound.sending = _Sending(sound, self._ntp_epoch)
@@ -449,6 +455,23 @@ _SDP_ERRORS = (
     StopIteration,
 )
 _EXPECTED = "expected one audio and one video section, the video one to be received by the peer"
+
+
+def _attempts() -> "list[asyncio.Task[Any]]":
+    """aiortc's tasks that are connecting; it starts them and waits for none."""
+    return [
+        task
+        for task in asyncio.all_tasks()
+        if isinstance(coroutine := task.get_coro(), CoroutineType)
+        and coroutine.__qualname__ == "RTCPeerConnection.__connect"
+    ]
+
+
+def _retrieve(attempt: "asyncio.Task[Any]") -> None:
+    """A connection closed while it connects fails, as it should: no news, unlike other errors."""
+    error = None if attempt.cancelled() else attempt.exception()
+    if error is not None and not isinstance(error, InvalidStateError):
+        _log.error("connecting failed", exc_info=error)
 
 
 def check_offer(offer: str) -> None:
