@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from soul.cli.bench.browser import press_start, viewing
 from soul.cli.bench.live import LiveConfig
 from soul.cli.bench.server import BenchError, Resources, Server, serving
@@ -46,25 +48,29 @@ async def _hold(
 
 
 def compare(held: dict[int, Resources]) -> dict[str, Any]:
-    """Before the first, after the warm-up and after the last call, and what grew in between."""
+    """Before the first, after the warm-up and after the last call, and what grew in between.
+
+    A process's memory goes up and down by what its allocator keeps for later; the slope over all
+    calls since the warm-up tells whether it grows.
+    """
     count = max(held)
     warm, last = asdict(held[WARM]), asdict(held[count])
-    memory = {name: held[count].memory_of[name] - size for name, size in warm["memory_of"].items()}
-    plain = {name: last[name] - warm[name] for name in warm if name != "memory_of"}
-    calls = count - WARM
+    calls = range(WARM, count + 1)
+    memory = {name: [held[n].memory_of[name] for n in calls] for name in warm["memory_of"]}
     return {
         "before": asdict(held[0]),
         f"after_{WARM}": warm,
         f"after_{count}": last,
-        "grown": {**plain, "memory_of": memory},
-        "memory_grown_per_session_bytes": round(plain["memory_bytes"] / calls),
-        "memory_grown_per_session_bytes_of": {
-            name: round(size / calls) for name, size in memory.items()
-        },
-        "server_memory_bytes_every_5": [
-            held[number].memory_of["server"] for number in range(WARM, count + 1, 5)
-        ],
+        "grown": {name: last[name] - warm[name] for name in warm if name != "memory_of"},
+        "memory_slope_bytes_a_session": _slope([held[n].memory_bytes for n in calls]),
+        "memory_slope_bytes_a_session_of": {name: _slope(m) for name, m in memory.items()},
+        "memory_every_5_of": {name: sizes[::5] for name, sizes in memory.items()},
     }
+
+
+def _slope(sizes: list[int]) -> int:
+    """Of the straight line that fits best, in bytes a call."""
+    return round(float(np.polyfit(np.arange(len(sizes)), sizes, 1)[0]))
 
 
 async def _freed(server: Server) -> None:
