@@ -52,7 +52,6 @@ def data() -> Latents:
         rng.standard_normal((3, 6, 13, 16)).astype(np.float16),
         rng.random((3, 6, 4), np.float32),
         boxes,
-        np.array([[False] * 6, [True] * 6, [False] * 6]),
         ("calm", "glad", "sad"),
     )
 
@@ -82,7 +81,6 @@ def test_stretches_hold_together(data: Latents) -> None:
         tokens = data.tokens[clip, starts[0] : starts[0] + 4]
         assert np.array_equal(clips.tokens[b].numpy(), tokens)
         assert np.array_equal(clips.lids[b].numpy(), data.lids[clip, starts[0] : starts[0] + 4])
-        assert clips.silent[b].tolist() == data.silent[clip, starts[0] : starts[0] + 4].tolist()
 
 
 def test_the_mouth_weighs_more_and_the_mean_is_one(data: Latents) -> None:
@@ -167,7 +165,6 @@ def test_what_is_mended_is_the_truth(model: Soul, data: Latents) -> None:
     for parameter in blank.dit.head.head.parameters():
         torch.nn.init.zeros_(parameter)
     clips, words = rollout(blank, data)
-    clips.silent[:] = False
     windows = fresh_windows(blank, clips.pivotal, words)
     torch.manual_seed(0)
     loss, said = mend(blank, windows, clips, 0, words, clips.heard(blank, 0))
@@ -175,18 +172,6 @@ def test_what_is_mended_is_the_truth(model: Soul, data: Latents) -> None:
     assert loss.item() == pytest.approx(2 * sum(levels) / len(levels), rel=0.15)
     noise = (said - (1 - levels[-1]) * clips.latents[:, 0]) / levels[-1]
     assert (noise.mean().item(), noise.std().item()) == pytest.approx((0, 1), abs=0.1)
-
-
-def test_the_mouth_weighs_more_where_it_has_to_be_shut(model: Soul, data: Latents) -> None:
-    clips, words = rollout(model, data)
-    clips.latents[:] = 0
-    clips.latents[:, 0, :, 2, 1:3] = 1000.0  # the model is wrong about the mouth, and there alone
-    windows = fresh_windows(model, clips.pivotal, words)
-    costs = []
-    for silent in (False, True):
-        clips.silent[:] = silent
-        costs.append(mend(model, windows, clips, 0, words, clips.heard(model, 0))[0].item())
-    assert costs[1] / costs[0] == pytest.approx(clips.weight[0, 0, 0, 2, 1].item(), rel=0.01)
 
 
 def dying(after: int) -> Callable[..., None]:

@@ -72,7 +72,6 @@ def test_latents_have_the_models_shape(folder: Path) -> None:
     assert latents.latents.shape == (2, 4, 48, 4, 4)
     assert latents.tokens.shape == (2, 4, 13, 16)
     assert latents.boxes.shape == (2, 4, 3, 4)
-    assert latents.silent.shape == (2, 4)
     assert np.isfinite(latents.latents).all()
     assert latents.latents.std() > 0.01
     low, high = latents.boxes[..., :2], latents.boxes[..., 2:]

@@ -43,7 +43,6 @@ def data() -> Latents:
         rng.standard_normal((3, 3, 13, 16)).astype(np.float16),
         rng.random((3, 3, 4), np.float32),
         np.zeros((3, 3, 3, 4), np.float32),
-        np.zeros((3, 3), np.bool_),
         ("calm", "glad", "sad"),
     )
 

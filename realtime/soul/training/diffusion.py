@@ -37,7 +37,6 @@ class Latents:
     tokens: NDArray[np.float16]  # [clips, n, m, audio_dim]
     lids: NDArray[np.float32]  # [clips, n, 4], see `soul.model.lids`
     boxes: NDArray[np.float32]  # [clips, n, 3, 4] in latent cells
-    silent: NDArray[np.bool_]  # [clips, n], chunks without a sound that moves a mouth
     prompts: tuple[str, ...]
 
 
@@ -59,12 +58,12 @@ class TeacherConfig:
 class StudentConfig:
     """Trajectory distillation on the student's own rollouts; no guidance is left at run time."""
 
-    length: Length = Length(1300)
+    length: Length = Length(1650)
     batch: int = 8
     chunks: int = 12
     peak: float = 2e-4
     teacher_steps: int = 6
-    guidance: float = 3.0
+    guidance: float = 1.7
     one_step: float = 0.25  # share of chunks that are distilled into a single step
     mend: float = 1.0  # weight of what holds the student to the truth; see `mend`
     save_every: int = 200
@@ -79,7 +78,6 @@ class Clips:
     tokens: Tensor  # [B, chunks, m, audio_dim]
     lids: Tensor  # [B, chunks, 4]
     weight: Tensor  # [B, chunks, 1, h, w]
-    silent: Tensor  # [B, chunks] bool
     prompts: list[str]
 
     def heard(self, model: Soul, chunk: int) -> Tensor:
@@ -94,7 +92,6 @@ class Clips:
             self.tokens.to(device),
             self.lids.to(device),
             self.weight.to(device),
-            self.silent.to(device),
             self.prompts,
         )
 
@@ -119,7 +116,6 @@ def draw_clips(data: Latents, rng: np.random.Generator, batch: int, chunks: int)
         torch.from_numpy(np.stack([data.tokens[span] for span in spans])).float(),
         torch.from_numpy(np.stack([data.lids[span] for span in spans])),
         (weight / weight.mean()).unflatten(0, boxes.shape[:2]),
-        torch.from_numpy(np.stack([data.silent[span] for span in spans])),
         [data.prompts[c] for c in which],
     )
 
@@ -357,12 +353,11 @@ def mend(
 
     A rollout of its own has poses of its own, and no truth. One that starts each chunk's last step
     from the true latent, as noisy as that step expects, keeps the clip's poses; what it gets wrong
-    gathers in its past as it does live, and has to be put right. Where the clip is silent the mouth
-    weighs as in distillation. Returns (loss, the student's clean latent, without gradient).
+    gathers in its past as it does live, and has to be put right. Returns (loss, the student's clean
+    latent, without gradient).
     """
-    truth, past = clips.latents[:, chunk], gather(windows, student.config)
-    silent = clips.silent[:, chunk].view(-1, 1, 1, 1)
-    weight = torch.where(silent, clips.weight[:, chunk], 1.0)
+    truth, weight = clips.latents[:, chunk], clips.weight[:, chunk]
+    past = gather(windows, student.config)
     levels = sigmas(student.config.steps, student.config.shift)[:-1]
     total = torch.zeros((), device=truth.device)
     for level in levels:

@@ -231,7 +231,6 @@ class Run:
             np.load(folder / "tokens.npy", mmap_mode="r"),
             lids.reshape(bank.config.clips, bank.config.latents, FRAMES_PER_LATENT),
             (np.concatenate((low, high), -1) / self.recipe.model.vae.spatial).astype(np.float32),
-            np.asarray(bank.silent.reshape(len(lids), -1, FRAMES_PER_LATENT).all(-1)),
             bank.prompts,
         )
 
