@@ -72,7 +72,6 @@ UNTESTED = {
     "clients/soul/client/errors.py": "test_client raises and catches them",
     "clients/soul/web/__init__.py": "a path; test_page reads what lies there",
     "realtime/soul/training/sentences.py": "test_speech speaks them",
-    "signaling/soul/signaling/conversation.py": "test_app holds conversations",
     "signaling/soul/signaling/door.py": "test_app opens and closes it",
 }
 

@@ -15,7 +15,6 @@ if an attribute that it relies on is absent (1.13 and 1.14 have the same names; 
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -46,6 +45,7 @@ from av.stream import Stream
 
 from soul.media.clock import VIDEO_RATE, to_rate
 from soul.media.codecs import CodecError, OpusDecoder, OpusEncoder, VideoConfig, Vp8Encoder
+from soul.media.outbox import Outbox
 from soul.media.packets import Image, Samples, SoundPacket, TimestampUnwrapper
 from soul.timebase import AUDIO_RATE, NANOSECONDS, OPUS_RATE, Instant
 
@@ -53,7 +53,6 @@ _log = logging.getLogger(__name__)
 
 _MAX_OFFER = 64 * 1024  # characters
 _MAX_BUFFERED = 64 * 1024  # bytes waiting on the data channel: more, and news are dropped
-_MAX_QUEUED = 3  # packets that wait for the sender
 
 
 class OfferError(Exception):
@@ -168,36 +167,6 @@ class _Sending:
         return encoder.target_bitrate if isinstance(encoder, AiortcVp8) else None
 
 
-class _Queue:
-    """A few things that wait for the sender; the oldest goes first when it does not come."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[tuple[int, Any]] = deque()
-        self._news = asyncio.Event()
-        self._closed = False
-        self.dropped = 0
-
-    def put(self, pts: int, item: Samples | Image) -> None:
-        if len(self._waiting) >= _MAX_QUEUED:
-            self._waiting.popleft()
-            self.dropped += 1
-        self._waiting.append((pts, item))
-        self._news.set()
-
-    def close(self) -> None:
-        self._closed = True
-        self._news.set()
-
-    async def get(self) -> tuple[int, Any]:
-        """The oldest (pts, item); MediaStreamError once closed."""
-        while not self._waiting and not self._closed:
-            self._news.clear()
-            await self._news.wait()
-        if self._closed:
-            raise MediaStreamError
-        return self._waiting.popleft()
-
-
 class _SoundOut(MediaStreamTrack):
     """20 ms of sound a `recv`, as an Opus packet."""
 
@@ -205,7 +174,7 @@ class _SoundOut(MediaStreamTrack):
 
     def __init__(self, bitrate: int) -> None:
         super().__init__()
-        self.queue = _Queue()
+        self.queue = Outbox(MediaStreamError)
         self.sending: _Sending | None = None
         self.packets = 0
         self._encoder: OpusEncoder | None = OpusEncoder(bitrate)
@@ -236,7 +205,7 @@ class _PicturesOut(MediaStreamTrack):
     def __init__(self, config: VideoConfig, on_picture: Callable[[int], None]) -> None:
         super().__init__()
         self._on_picture: Callable[[int], None] | None = on_picture
-        self.queue = _Queue()
+        self.queue = Outbox(MediaStreamError)
         self.sending: _Sending | None = None
         self.pictures = self.key_frames = self.octets = 0
         self._encoder = Vp8Encoder(config)
