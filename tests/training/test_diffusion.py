@@ -61,6 +61,15 @@ def model() -> Soul:
     return build(SOUL_TEST, 0)
 
 
+@pytest.fixture
+def blank(model: Soul) -> Soul:
+    """A head of noughts: the flow is nought everywhere."""
+    found = deepcopy(model)
+    for parameter in found.dit.head.head.parameters():
+        torch.nn.init.zeros_(parameter)
+    return found
+
+
 def rollout(model: Soul, data: Latents) -> tuple[Clips, Tensor]:
     clips = draw_clips(data, np.random.default_rng(0), 2, 2)
     return clips, model.words(clips.prompts).detach()
@@ -146,12 +155,9 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn(
 
 
 def test_an_untrained_teacher_is_as_wrong_as_its_target_is_large(
-    model: Soul, data: Latents
+    blank: Soul, data: Latents
 ) -> None:
     """With a head of noughts the flow is nought, and the loss is E (noise − x)², about two."""
-    blank = deepcopy(model)
-    for parameter in blank.dit.head.head.parameters():
-        torch.nn.init.zeros_(parameter)
     clips, words = rollout(blank, data)
     windows = fresh_windows(blank, clips.pivotal, words)
     torch.manual_seed(0)
@@ -159,11 +165,8 @@ def test_an_untrained_teacher_is_as_wrong_as_its_target_is_large(
     assert loss.item() == pytest.approx(2, rel=0.15)
 
 
-def test_what_is_mended_is_the_truth(model: Soul, data: Latents) -> None:
+def test_what_is_mended_is_the_truth(blank: Soul, data: Latents) -> None:
     """A flow of nought is wrong by E (noise − x)² a level, and leaves the true latent noisy."""
-    blank = deepcopy(model)
-    for parameter in blank.dit.head.head.parameters():
-        torch.nn.init.zeros_(parameter)
     clips, words = rollout(blank, data)
     windows = fresh_windows(blank, clips.pivotal, words)
     torch.manual_seed(0)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from soul.model.config import SOUL_MINI, SoulConfig
 from soul.model.load import load, save
 from soul.model.sample import Soul, build, cut
-from soul.model.vae import Decoder, Encoder, from_bytes
+from soul.model.vae import Encoder, from_bytes
 from soul.timebase import FRAMES_PER_LATENT
 from soul.training.autoencoder import (
     PaintConfig,
@@ -243,24 +243,19 @@ class Run:
         save_codebook(codebook, self.folder / "codebook" / "codebook.pt")
 
     def train_teacher(self) -> None:
-        r, guided = self.recipe, self.recipe.student
-        model, show = self._assembled(), self._show(guided.teacher_steps, guided.guidance)
-        folder = self.folder / "teacher"
-        train_teacher(model, self.latents(), r.teacher, folder, r.seed, show)
+        r, data = self.recipe, self.latents()
+        show = self._show(data, r.student.teacher_steps, r.student.guidance)
+        train_teacher(self._assembled(), data, r.teacher, self.folder / "teacher", r.seed, show)
 
-    def _show(self, steps: int, guidance: float) -> Show:
+    def _show(self, data: Latents, steps: int, guidance: float) -> Show:
         """Writes rollouts of a model on clips of the bank, painted by the full decoder."""
-        bank, data, decoder = open_bank(self.folder / "bank"), self.latents(), self.decoder()
+        bank, decoder = open_bank(self.folder / "bank"), self.painter().decoder
         sampling = Sampling(steps, guidance)
 
         def show(model: Soul, path: Path) -> None:
             show_rollouts(model, decoder, bank, data, sampling, path)
 
         return show
-
-    def decoder(self) -> Decoder:
-        """The full decoder: what teacher and student are looked at through."""
-        return self.painter().decoder
 
     def _assembled(self) -> Soul:
         """A model with everything trained so far except DiT and words, which are fresh."""
@@ -281,9 +276,9 @@ class Run:
         return model.eval()
 
     def train_student(self) -> None:
-        r, show = self.recipe, self._show(self.recipe.model.steps, 1.0)
+        r, data = self.recipe, self.latents()
         teacher, folder = self.diffusion_model("teacher"), self.folder / "student"
-        train_student(teacher, self.latents(), r.student, folder, r.seed, show)
+        train_student(teacher, data, r.student, folder, r.seed, self._show(data, r.model.steps, 1))
 
     def export(self) -> None:
         """`model/`: what `soul serve --model FOLDER` loads."""
