@@ -24,7 +24,7 @@ from soul.cli.console import stderr
 from soul.cli.film import Film, FilmError, pictures_for
 from soul.cli.plan import AnimateConfig, Report
 from soul.cli.sound import Sound, read_sound
-from soul.media.portrait import PortraitError, PortraitLimits, read_portrait
+from soul.media.portrait import portrait_bytes, read_portrait
 from soul.model import sample
 from soul.model.load import load
 from soul.model.sample import Soul
@@ -40,7 +40,7 @@ def make(config: AnimateConfig, portrait: Path, speech: Path) -> Report:
     if config.output.suffix.lower() != ".mp4":
         raise FilmError(f"the output is {str(config.output)!r}; expected a name ending in .mp4")
     sound = read_sound(speech)
-    picture_data = _read(portrait)
+    picture_data = portrait_bytes(portrait)
     model = load(config.model, config.device)
     picture = read_portrait(picture_data, model.config.image_size)
     frames = pictures_for(sound.film.shape[1])
@@ -116,17 +116,6 @@ class _Stopwatch:
                 return
             self.first = self.first or self.total
             yield item
-
-
-def _read(portrait: Path) -> bytes:
-    """The file's bytes, at most one more than a portrait may have; `read_portrait` counts."""
-    try:
-        with portrait.open("rb") as file:
-            return file.read(PortraitLimits().max_bytes + 1)
-    except OSError as error:
-        raise PortraitError(
-            f"{str(portrait)!r} cannot be read ({error.strerror}); expected an image of a face"
-        ) from None
 
 
 def _progress() -> Progress:

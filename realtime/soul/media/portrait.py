@@ -67,14 +67,21 @@ def read_portrait(data: bytes, size: int, limits: PortraitLimits = _LIMITS) -> I
 
 def read_portrait_file(path: Path, size: int, limits: PortraitLimits = _LIMITS) -> Image:
     """As `read_portrait`, from a file; PortraitError if it cannot be read."""
+    return read_portrait(portrait_bytes(path, limits), size, limits)
+
+
+def portrait_bytes(path: Path, limits: PortraitLimits = _LIMITS) -> bytes:
+    """A file's bytes, at most one more than a portrait may have: `read_portrait` counts them.
+
+    PortraitError if it cannot be read.
+    """
     try:
         with path.open("rb") as file:
-            data = file.read(limits.max_bytes + 1)
+            return file.read(limits.max_bytes + 1)
     except OSError as error:
         raise PortraitError(
             f"Portrait {path} cannot be read ({error.strerror}): expected a picture file."
         ) from error
-    return read_portrait(data, size, limits)
 
 
 # What Pillow's decoders raise on broken files, beside UnidentifiedImageError (an OSError).
