@@ -5,7 +5,13 @@ import pytest
 
 from soul.measure.lips import best_lag, bilabial_closure
 from soul.training.motion import CHANNELS, COLUMN
-from soul.training.performance import Performance, draw_voice, perform, silent_frames
+from soul.training.performance import (
+    Performance,
+    draw_voice,
+    listening_frames,
+    perform,
+    silent_frames,
+)
 from soul.training.speech import SILENCE, VOICES, Phone
 from soul.training.visemes import classes
 
@@ -88,3 +94,15 @@ def test_voices_keep_to_their_split() -> None:
 def test_broken_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match=r"0\.03 s is not a whole number"):
         perform(np.random.default_rng(0), 0.03, "train")
+
+
+def test_somebody_else_has_the_word_in_long_pauses_only(takes: list[Performance]) -> None:
+    assert any(take.listening.any() for take in takes)
+    for take in takes:
+        assert not take.motion[take.listening, OPEN].any()
+    phones = (Phone("a", 0, 6400), Phone(SILENCE, 6400, 38_400), Phone("a", 38_400, 44_800))
+    found = np.flatnonzero(listening_frames(phones, 70)) * 40
+    assert 400 < found[0] < 700
+    assert 2000 < found[-1] < 2400
+    short = (Phone("a", 0, 6400), Phone(SILENCE, 6400, 22_400), Phone("a", 22_400, 28_800))
+    assert not listening_frames(short, 45).any()

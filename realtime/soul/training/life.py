@@ -6,7 +6,8 @@ nor pictures. Rates and lengths of blinks and gazes are within what the literatu
 reports: 10 to 20 blinks a minute of 0.1 to 0.2 s, more of them where a phrase ends.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,136 +16,33 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from soul.model.lids import REGULARITY, SHAPES
 from soul.timebase import AUDIO_RATE, FRAME_RATE, SAMPLES_PER_FRAME
 from soul.training.motion import COLUMN, Motion, neutral
-from soul.training.speech import Pcm, Split
+from soul.training.speech import Pcm
 
 Curve = NDArray[np.float64]
-_IDLE_LIMIT = 0.25  # how far the head turns while it listens
+_IDLE_LIMIT = 0.25  # how far the head turns of its own while nobody speaks
 _SPEAKING_LIMIT = 0.6
+_TURN = FRAME_RATE / 5  # deviation of the ramp between speaking and listening, in frames
 
 
 @dataclass(frozen=True)
 class Mood:
-    """How somebody is: offsets of smile, brows and lids, and the energy of head and gaze.
+    """How somebody is: offsets of smile, brows and lids, and how head and gaze behave."""
 
-    `phrases` describe it in words; the last one is kept for the held-out split.
-    """
-
-    name: str
-    phrases: tuple[str, ...]
     smile: float = 0.1
     brow: float = 0.0
     eye: float = 1.0
-    head: float = 1.0  # factor on head motion
-    wander: float = 0.15  # share of fixations that leave the viewer
+    vivid: float = 1.0  # factor on what the brows do with the voice
+    head: float = 1.0  # factor on the head's own motion
     nod: float = 0.4  # share of stresses that are nodded
+    nodding: float = 0.0  # nods of their own accord, 0 .. 1
+    shaking: float = 0.0  # shakes of the head, 0 .. 1
+    tilting: float = 0.0  # how far the head leans to one side, then the other, 0 .. 1
     pitch: float = 0.0  # the head's resting tilt, down .. up
+    roll: float = 0.0  # and to a side, either one
+    wander: float = 0.15  # share of fixations that leave the viewer
+    aside: bool = False  # averted eyes stay at one side
     gaze_y: float = 0.0  # where averted eyes go
     blinks: float = 11.0  # a minute, besides those at phrase ends
-
-
-MOODS: tuple[Mood, ...] = (
-    Mood(
-        "calm",
-        ("a calm person speaking", "a relaxed face, speaking quietly", "someone calm and at ease"),
-        head=0.7,
-    ),
-    Mood(
-        "happy",
-        ("a happy person, smiling", "a cheerful smiling face", "somebody joyful, with a smile"),
-        smile=0.7,
-        brow=0.2,
-        eye=0.92,
-        head=1.2,
-    ),
-    Mood(
-        "sad",
-        ("a sad person", "a sorrowful face, looking down at times", "somebody unhappy, speaking"),
-        smile=-0.55,
-        brow=-0.2,
-        eye=0.85,
-        head=0.5,
-        wander=0.3,
-        pitch=-0.15,
-        gaze_y=-0.5,
-    ),
-    Mood(
-        "energetic",
-        (
-            "looking around, energetic head motion",
-            "a lively person who moves the head a lot",
-            "energetic, animated head movement",
-        ),
-        smile=0.25,
-        brow=0.2,
-        head=2.2,
-        wander=0.4,
-        nod=0.7,
-    ),
-    Mood(
-        "serious",
-        ("a serious person looking at the viewer", "a stern news reader", "a serious speaker"),
-        smile=-0.1,
-        brow=-0.3,
-        head=0.6,
-        wander=0.04,
-        blinks=9.0,
-    ),
-    Mood(
-        "surprised",
-        ("a surprised person, raised brows", "an astonished face", "somebody amazed, brows up"),
-        smile=0.1,
-        brow=0.7,
-        head=1.2,
-        blinks=9.0,
-    ),
-    Mood(
-        "angry",
-        ("an angry person, frowning", "a frowning face with lowered brows", "somebody furious"),
-        smile=-0.35,
-        brow=-0.7,
-        eye=0.9,
-        head=1.3,
-        wander=0.05,
-        nod=0.6,
-    ),
-    Mood(
-        "tired",
-        ("a tired person with heavy eyelids", "a sleepy face", "somebody exhausted and slow"),
-        smile=-0.1,
-        brow=-0.1,
-        eye=0.68,
-        head=0.45,
-        nod=0.2,
-        pitch=-0.1,
-        blinks=15.0,
-    ),
-    Mood(
-        "shy",
-        ("a shy person who looks away", "a bashful smile, eyes averted", "somebody timid"),
-        smile=0.3,
-        head=0.8,
-        wander=0.55,
-        nod=0.25,
-        pitch=-0.12,
-        gaze_y=-0.4,
-        blinks=14.0,
-    ),
-    Mood(
-        "attentive",
-        ("an attentive listener, nodding", "a friendly person who nods", "a kind, nodding face"),
-        smile=0.35,
-        brow=0.25,
-        nod=0.9,
-        wander=0.08,
-    ),
-)
-
-
-def draw_mood(rng: np.random.Generator, split: Split) -> tuple[Mood, str]:
-    """A mood and a prompt that describes it, in the words of `split`."""
-    mood = MOODS[rng.integers(len(MOODS))]
-    phrases = mood.phrases[:-1] if split == "train" else mood.phrases[-1:]
-    return mood, phrases[rng.integers(len(phrases))]
 
 
 @dataclass(frozen=True)
@@ -183,25 +81,98 @@ def _pitch(blocks: Curve, loudness: Curve) -> Curve:
     return gaussian_filter1d(np.where(voiced, np.clip(octaves, -0.7, 0.7), 0.0), 1.5)
 
 
-def live(rng: np.random.Generator, mood: Mood, pcm: Pcm, frames: int) -> Motion:
+def live(
+    rng: np.random.Generator,
+    mood: Mood,
+    pcm: Pcm,
+    frames: int,
+    listening: NDArray[np.bool_] | None = None,
+) -> Motion:
     """Everything but the mouth: a motion [frames, 17] whose mouth is still closed.
 
-    `pcm` is the clean sound [n] that is spoken meanwhile; zeros for a face that listens.
+    `pcm` is the clean sound [n] that is spoken meanwhile; zeros for a face that idles. While it is
+    `listening` [frames] to somebody else it attends: see `_attend`; it turns to that without a
+    jump.
     """
     voice = prosody(pcm, frames)
     speaking = gaussian_filter1d(maximum_filter1d(voice.loudness, 25), 6.0)
     speaking = np.clip(1.6 * speaking, 0.0, 1.0)
+    bearing = _bearing(rng, mood, voice, speaking)
+    if listening is not None and listening.any():
+        share = gaussian_filter1d(listening.astype(np.float64), _TURN)
+        attending = _attend(rng, mood, frames)
+        bearing = {name: (1 - share) * bearing[name] + share * attending[name] for name in bearing}
+    lids = bearing.pop("lids") * _blinks(rng, mood, speaking)
     motion = neutral(frames)
+    _put(motion, **bearing, eye_left=lids, eye_right=lids, breath=_breath(rng, frames))
+    return motion
+
+
+def _bearing(
+    rng: np.random.Generator, mood: Mood, voice: Prosody, speaking: Curve
+) -> dict[str, Curve]:
+    """Head, gaze, brows, smile and resting lids of a mood, by channel; `lids` is both eyes'."""
+    frames = len(speaking)
     yaw, pitch, roll = _head(rng, mood, voice, speaking)
     gaze_x, gaze_y = _gaze(rng, mood, frames)
-    gaze_x = gaze_x - 0.4 * yaw  # eyes stay on the viewer while the head turns
     brow_left, brow_right = _brows(rng, mood, voice)
-    lids = _lids(rng, mood, gaze_y) * _blinks(rng, mood, speaking)
-    smile = mood.smile + 0.08 * _drift(rng, frames, 1.5) * (1.0 + speaking)
-    _put(motion, yaw=yaw, pitch=pitch, roll=roll, gaze_x=gaze_x, gaze_y=gaze_y)
-    _put(motion, brow_left=brow_left, brow_right=brow_right, smile=smile)
-    _put(motion, eye_left=lids, eye_right=lids, breath=_breath(rng, frames))
-    return motion
+    return {
+        "yaw": yaw,
+        "pitch": pitch,
+        "roll": roll,
+        "gaze_x": gaze_x - 0.4 * yaw,  # eyes stay on the viewer while the head turns
+        "gaze_y": gaze_y,
+        "brow_left": brow_left,
+        "brow_right": brow_right,
+        "smile": mood.smile + 0.08 * _drift(rng, frames, 1.5) * (1.0 + speaking),
+        "lids": _lids(rng, mood, gaze_y),
+    }
+
+
+def _attend(rng: np.random.Generator, mood: Mood, frames: int) -> dict[str, Curve]:
+    """A listener of the same mind: eyes on the viewer, a nod, a small smile, raised brows."""
+    attentive = replace(
+        mood,
+        head=min(mood.head, 0.6), nod=0.0, nodding=0.0, shaking=0.0, tilting=0.0,
+        wander=0.03, gaze_y=0.0, aside=False, roll=mood.roll + 0.1,
+    )  # fmt: skip
+    quiet = np.zeros(frames)
+    found = _bearing(rng, attentive, Prosody(quiet, quiet, np.zeros(0, np.int64)), quiet)
+    found["pitch"] = found["pitch"] + _now_and_then(rng, frames, _nod_shape, 4.0)
+    found["smile"] = found["smile"] + 0.25 * _now_and_then(rng, frames, _hump, 6.0)
+    raised = 0.3 * _now_and_then(rng, frames, _hump, 7.0)
+    for name in ("brow_left", "brow_right"):
+        found[name] = found[name] + raised
+    return found
+
+
+def _now_and_then(
+    rng: np.random.Generator,
+    frames: int,
+    shape: Callable[[np.random.Generator], Curve],
+    seconds: float,
+) -> Curve:
+    """A shape drawn anew about every so many `seconds`, at irregular times."""
+    curve = np.zeros(frames)
+    frame = int(rng.uniform(0.0, seconds) * FRAME_RATE)
+    while frame < frames:
+        drawn = shape(rng)[: frames - frame]
+        curve[frame : frame + len(drawn)] += drawn
+        frame += len(drawn) + int(rng.uniform(0.4, 1.6) * seconds * FRAME_RATE)
+    return curve
+
+
+def _hump(rng: np.random.Generator) -> Curve:
+    """Up to 1 and back within one to two seconds."""
+    length = int(rng.integers(FRAME_RATE, 2 * FRAME_RATE))
+    return np.square(np.sin(np.pi * (np.arange(length) + 0.5) / length))
+
+
+def _nod_shape(rng: np.random.Generator) -> Curve:
+    """One nod or two, the second smaller."""
+    length = int(rng.integers(10, 14))
+    one = -rng.uniform(0.16, 0.3) * np.square(np.sin(np.pi * (np.arange(length) + 0.5) / length))
+    return one if rng.random() < 0.5 else np.concatenate((one, 0.6 * one))
 
 
 def _put(motion: Motion, **curves: Curve) -> None:
@@ -225,16 +196,43 @@ def _limited(curve: Curve, limit: Curve) -> Curve:
 def _head(
     rng: np.random.Generator, mood: Mood, voice: Prosody, speaking: Curve
 ) -> tuple[Curve, Curve, Curve]:
+    """Yaw, pitch and roll, what the mood does of its own accord included."""
     frames = len(speaking)
     energy = mood.head * (0.45 + 0.55 * speaking)
-    limit = _IDLE_LIMIT + (_SPEAKING_LIMIT - _IDLE_LIMIT) * np.maximum(speaking, mood.head > 2.0)
+    limit = _IDLE_LIMIT + (_SPEAKING_LIMIT - _IDLE_LIMIT) * np.maximum(speaking, mood.head >= 2.0)
     quick = speaking * mood.head
     yaw = 0.22 * energy * _drift(rng, frames, 1.8) + 0.07 * quick * _drift(rng, frames, 0.5)
     pitch = 0.14 * energy * _drift(rng, frames, 1.6) + mood.pitch + 0.06 * rng.standard_normal()
     pitch = pitch + _nods(rng, mood, voice, frames)
     roll = 0.16 * energy * _drift(rng, frames, 2.0) + 0.05 * quick * _drift(rng, frames, 0.7)
-    yaw = yaw + 0.08 * rng.standard_normal()
-    return _limited(yaw, limit), _limited(pitch, limit), _limited(roll, limit)
+    roll = roll + mood.roll * rng.choice([-1.0, 1.0])
+    yaw = yaw + 0.08 * min(1.0, mood.head) * rng.standard_normal()
+    yaw, pitch, roll = _limited(yaw, limit), _limited(pitch, limit), _limited(roll, limit)
+    return (
+        yaw + mood.shaking * _now_and_then(rng, frames, _shake_shape, 1.2),
+        pitch + 1.4 * mood.nodding * _now_and_then(rng, frames, _nod_shape, 0.9),
+        roll + mood.tilting * _leaning(rng, frames),
+    )
+
+
+def _shake_shape(rng: np.random.Generator) -> Curve:
+    """Two to four turns of the head to and fro, fading in and out."""
+    period = rng.uniform(14.0, 20.0)
+    length = int(period * rng.integers(2, 5))
+    at = (np.arange(length) + 0.5) / length
+    turns = np.sin(2 * np.pi * np.arange(length) / period) * np.sqrt(np.sin(np.pi * at))
+    return np.asarray(rng.uniform(0.3, 0.42) * rng.choice([-1.0, 1.0]) * turns)
+
+
+def _leaning(rng: np.random.Generator, frames: int) -> Curve:
+    """The head leans to one side for some seconds, then to the other."""
+    target = np.zeros(frames)
+    frame, side = 0, rng.choice([-1.0, 1.0])
+    while frame < frames:
+        length = int(rng.uniform(2.0, 5.0) * FRAME_RATE)
+        target[frame : frame + length] = side * rng.uniform(0.45, 0.7)
+        frame, side = frame + length, -side
+    return gaussian_filter1d(target, 6.0)
 
 
 def _nods(rng: np.random.Generator, mood: Mood, voice: Prosody, frames: int) -> Curve:
@@ -252,11 +250,13 @@ def _nods(rng: np.random.Generator, mood: Mood, voice: Prosody, frames: int) -> 
 def _gaze(rng: np.random.Generator, mood: Mood, frames: int) -> tuple[Curve, Curve]:
     """Fixations of 0.3 to 2 s, mostly on the viewer; the eye jumps within two frames."""
     target = np.zeros((frames, 2))
-    frame = 0
+    frame, always = 0, rng.choice([-1.0, 1.0])
     while frame < frames:
         if rng.random() < mood.wander:
-            side = rng.uniform(0.3, 0.8) * rng.choice([-1.0, 1.0])
-            point, length = (side, mood.gaze_y + rng.uniform(-0.3, 0.3)), rng.integers(8, 40)
+            side = always if mood.aside else rng.choice([-1.0, 1.0])
+            low = 0.0 if mood.gaze_y < -0.5 else 0.3  # down is not aside
+            away = side * rng.uniform(low, 0.5 + low)
+            point, length = (away, mood.gaze_y + rng.uniform(-0.3, 0.3)), rng.integers(8, 40)
         else:
             point, length = tuple(rng.normal(0.0, 0.05, 2)), rng.integers(8, 50)
         target[frame : frame + int(length)] = point
@@ -269,9 +269,9 @@ def _gaze(rng: np.random.Generator, mood: Mood, frames: int) -> tuple[Curve, Cur
 def _brows(rng: np.random.Generator, mood: Mood, voice: Prosody) -> tuple[Curve, Curve]:
     """Up where the voice goes up or is stressed; slightly different left and right."""
     frames = len(voice.loudness)
-    rise = 0.5 * np.maximum(voice.pitch, 0.0)
+    rise = 0.5 * mood.vivid * np.maximum(voice.pitch, 0.0)
     for frame in voice.stresses[rng.random(len(voice.stresses)) < 0.25]:
-        shape = rng.uniform(0.15, 0.4) * np.sin(np.pi * (np.arange(14) + 0.5) / 14)
+        shape = mood.vivid * rng.uniform(0.15, 0.4) * np.sin(np.pi * (np.arange(14) + 0.5) / 14)
         end = min(frames, frame + 14)
         rise[frame:end] += shape[: end - frame]
     common = mood.brow + gaussian_filter1d(rise, 1.5) + 0.06 * _drift(rng, frames, 2.0)

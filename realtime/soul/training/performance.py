@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 
 from soul.timebase import AUDIO_RATE, FRAME_RATE, SAMPLES_PER_FRAME
 from soul.training import augment, life, sentences, visemes
+from soul.training.manner import Manner, describe, draw_manner, mood
 from soul.training.motion import Motion
 from soul.training.speech import SILENCE, VOICES, Pcm, Phone, Speech, Split, Voice, speak
 
-_SILENT_SHARE = 0.1  # takes in which nobody speaks
+_SILENT_SHARE = 0.2  # takes in which nobody speaks
+_TALK_SHARE = 0.5  # takes in which somebody else has the word in the long pauses
+_TURN = 1200 * AUDIO_RATE // 1000  # a pause of at least this long is somebody else's turn
+_BLEED_SHARE = 0.4  # takes with such turns whose microphone hears the other a little
 _ENGLISH_SHARE = 0.5
 _FLITE_SHARE = 0.4  # of the English takes
 _SHORTEST_SILENCE = 400 * AUDIO_RATE // 1000  # below this a pause is not counted as silence
@@ -26,14 +30,17 @@ class Performance:
 
     pcm, clean: float32 [640 * frames] at 16 kHz, as the microphone heard it and as it was spoken.
     motion: float32 [frames, 17]. silent: bool [frames], the frames in which the mouth has to be
-    closed. phones tile the sound (label, first sample, end); engine says which alphabet they use.
+    closed; listening: bool [frames], those in which somebody else has the word. phones tile the
+    sound (label, first sample, end); engine says which alphabet they use.
     """
 
     pcm: Pcm
     clean: Pcm
     motion: Motion
     prompt: str
+    manner: Manner
     silent: NDArray[np.bool_]
+    listening: NDArray[np.bool_]
     phones: tuple[Phone, ...]
     engine: str
 
@@ -48,15 +55,45 @@ def perform(rng: np.random.Generator, seconds: float, split: Split) -> Performan
     if frames < 1 or abs(frames - seconds * FRAME_RATE) > 1e-6:
         raise ValueError(f"{seconds} s is not a whole number of frames, expected n / {FRAME_RATE}")
     voice = draw_voice(rng, split)
-    mood, prompt = life.draw_mood(rng, split)
+    manner = draw_manner(rng)
+    prompt = describe(rng, manner, split)
     samples = frames * SAMPLES_PER_FRAME
     clean, script = _script(rng, voice, samples, split)
-    motion = life.live(rng, mood, clean, frames)
-    visemes.put(motion, visemes.mouth(script, clean, frames, voice.engine))
     phones = _cut(script, samples)
-    heard = augment.augment(rng, _with_breaths(rng, clean[:samples], phones))
+    talk = rng.random() < _TALK_SHARE
+    listening = listening_frames(phones, frames) if talk else np.zeros(frames, np.bool_)
+    motion = life.live(rng, mood(manner), clean, frames, listening)
+    visemes.put(motion, visemes.mouth(script, clean, frames, voice.engine))
+    sound = _with_breaths(rng, clean[:samples], phones)
+    if listening.any() and rng.random() < _BLEED_SHARE:
+        sound = sound + _bleed(rng, split, listening)
+    heard = augment.augment(rng, sound)
     silent = silent_frames(phones, frames)
-    return Performance(heard, clean[:samples], motion, prompt, silent, phones, voice.engine)
+    return Performance(
+        heard, clean[:samples], motion, prompt, manner, silent, listening, phones, voice.engine
+    )
+
+
+def listening_frames(phones: tuple[Phone, ...], frames: int) -> NDArray[np.bool_]:
+    """Frames of the pauses that are long enough for somebody else to have the word."""
+    found = np.zeros(frames, np.bool_)
+    for phone in phones:
+        if phone.label == SILENCE and phone.end - phone.start >= _TURN:
+            first = -(-(phone.start + visemes.CLOSING) // SAMPLES_PER_FRAME) if phone.start else 0
+            found[first : (phone.end - visemes.ANTICIPATION) // SAMPLES_PER_FRAME] = True
+    return found
+
+
+def _bleed(rng: np.random.Generator, split: Split, listening: NDArray[np.bool_]) -> Pcm:
+    """The other's voice as the microphone picks it up, far below the speaker's own."""
+    mask = np.repeat(listening, SAMPLES_PER_FRAME).astype(np.float32)
+    voice = draw_voice(rng, split)
+    spoken = np.zeros(0, np.float32)
+    while spoken.size < mask.size:
+        sentence = speak(sentences.draw_sentence(rng, voice.language, split), voice)
+        spoken = np.concatenate((spoken, sentence.pcm))
+    gain = 10.0 ** (rng.uniform(-36.0, -16.0) / 20.0)
+    return np.asarray(gain * mask * spoken[: mask.size], np.float32)
 
 
 def draw_voice(rng: np.random.Generator, split: Split) -> Voice:
