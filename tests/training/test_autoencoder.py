@@ -47,6 +47,7 @@ def random_bank(clips: int = 3, frames: int = 12, size: int = 64) -> Bank:
         boxes=boxes,
         pcm=np.zeros(wanted["pcm"], np.float16),
         silent=np.zeros(wanted["silent"], np.bool_),
+        listening=np.zeros(wanted["listening"], np.bool_),
         prompts=("a person",) * clips,
     )
 

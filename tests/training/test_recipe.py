@@ -41,6 +41,7 @@ def tiny() -> Recipe:
         light=replace(recipe.light, length=STEPS),
         teacher=replace(recipe.teacher, length=STEPS),
         student=replace(recipe.student, length=STEPS),
+        match=replace(recipe.match, length=STEPS),
     )
 
 
@@ -60,15 +61,16 @@ def test_every_stage_leaves_its_mark(folder: Path) -> None:
     assert done == set(STAGES) - set(JUDGES)
     note = json.loads((folder / "recipe.json").read_text())
     assert note["model"]["name"] == "soul-test"
-    for stage in ("listener", "autoencoder", "light", "teacher", "student"):
+    for stage in ("listener", "autoencoder", "light", "teacher", "student", "match"):
         assert (folder / stage / "state.pt").exists()
-    for stage in ("autoencoder", "light", "teacher", "student"):
+    for stage in ("autoencoder", "light", "teacher", "student", "match"):
         assert (folder / stage / "samples.png").exists()
 
 
 def test_latents_have_the_models_shape(folder: Path) -> None:
     latents = Run(folder, tiny()).latents()
-    assert latents.pivotal.shape == (2, 48, 4, 4)
+    assert latents.pivotal.shape == (2, 4, 48, 4, 4)
+    assert latents.cues.shape == (2, 4, 4, 2)
     assert latents.latents.shape == (2, 4, 48, 4, 4)
     assert latents.tokens.shape == (2, 4, 13, 16)
     assert latents.boxes.shape == (2, 4, 3, 4)

@@ -30,6 +30,7 @@ def bank() -> Bank:
         boxes=np.zeros(wanted["boxes"], np.float32),
         pcm=np.zeros(wanted["pcm"], np.float16),
         silent=np.zeros(wanted["silent"], np.bool_),
+        listening=np.zeros(wanted["listening"], np.bool_),
         prompts=("calm", "glad", "sad"),
     )
 
@@ -38,10 +39,10 @@ def bank() -> Bank:
 def data() -> Latents:
     rng = np.random.default_rng(0)
     return Latents(
-        rng.standard_normal((3, 48, 4, 4)).astype(np.float16),
+        rng.standard_normal((3, 2, 48, 4, 4)).astype(np.float16),
         rng.standard_normal((3, 3, 48, 4, 4)).astype(np.float16),
         rng.standard_normal((3, 3, 13, 16)).astype(np.float16),
-        rng.random((3, 3, 4), np.float32),
+        rng.random((3, 3, 4, 2), np.float32),
         np.zeros((3, 3, 3, 4), np.float32),
         ("calm", "glad", "sad"),
     )

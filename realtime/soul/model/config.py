@@ -71,10 +71,11 @@ class AudioConfig:
 
 @dataclass(frozen=True, slots=True)
 class TextConfig:
-    """The small text encoder: hashed words, a learned table, one mixing layer."""
+    """The small text encoder: hashed words and pieces, a learned table, one mixing layer."""
 
-    vocabulary: int = 2048
-    length: int = 16  # words
+    vocabulary: int = 4096
+    length: int = 24  # words
+    pieces: int = 16  # of a word: itself and its trigrams
     dim: int = 64
 
 
@@ -107,7 +108,7 @@ class SoulConfig:
     steps: int = 2
     shift: float = 3.0
     centroids: int = 1024
-    lid_width: int = 0  # of the encoder that tells the DiT of blinks; 0: it is not told
+    cue_width: int = 0  # of the encoder that tells of blinks and listening; 0: it is not told
 
     def __post_init__(self) -> None:
         if self.dit.dim % (2 * self.dit.heads):
@@ -168,14 +169,14 @@ SOUL_5B = SoulConfig(
 )
 SOUL_MINI = SoulConfig(
     name="soul-mini",
-    lid_width=64,
-    dit=DiTConfig(dim=256, ffn_dim=768, layers=5, heads=4, text_len=16, text_dim=64, audio_dim=256),
+    cue_width=64,
+    dit=DiTConfig(dim=256, ffn_dim=768, layers=5, heads=4, text_len=24, text_dim=64, audio_dim=256),
 )
 SOUL_TEST = SoulConfig(
     name="soul-test",
     image_size=64,
-    lid_width=8,
-    dit=DiTConfig(dim=48, ffn_dim=64, layers=2, heads=2, text_len=16, text_dim=16, audio_dim=16),
+    cue_width=8,
+    dit=DiTConfig(dim=48, ffn_dim=64, layers=2, heads=2, text_len=24, text_dim=16, audio_dim=16),
     audio=AudioConfig(width=16, out_dim=16),
     text=TextConfig(vocabulary=64, dim=16),
     vae=VaeConfig(

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from soul.model.audio import AudioEncoder, windows
 from soul.model.codebook import Codebook
 from soul.model.config import SoulConfig
+from soul.model.cues import Blinks, CueEncoder, cues
 from soul.model.dit import DiT
-from soul.model.lids import Blinks, LidEncoder
 from soul.model.text import TextEncoder, tokenize
 from soul.model.vae import Encoder, Reference, light_decoder, to_bytes
 from soul.model.window import Context, Window, empty_window, gather
@@ -37,7 +37,7 @@ class Soul(nn.Module):
         self.text = TextEncoder(config.text)
         self.dit = DiT(config.dit)
         self.codebook = Codebook(config.centroids, config.vae.channels)
-        self.lids = LidEncoder(config.lid_width, config.dit.audio_dim) if config.lid_width else None
+        self.cues = CueEncoder(config.cue_width, config.dit.audio_dim) if config.cue_width else None
 
     @property
     def device(self) -> torch.device:
@@ -48,9 +48,9 @@ class Soul(nn.Module):
         numbers = torch.stack([tokenize(p, self.config.text) for p in prompts])
         return self.text(numbers.to(self.device))  # type: ignore[no-any-return]
 
-    def told(self, audio: Tensor, lids: Tensor) -> Tensor:
-        """Audio tokens [B, m, audio_dim], and the lids [B, 4] of the chunk as one more of them."""
-        return audio if self.lids is None else torch.cat((audio, self.lids(lids)), 1)
+    def told(self, audio: Tensor, cues: Tensor) -> Tensor:
+        """Audio tokens [B, m, audio_dim], and the chunk's cues [B, 4, 2] as one more of them."""
+        return audio if self.cues is None else torch.cat((audio, self.cues(cues)), 1)
 
 
 @dataclass(slots=True)
@@ -63,6 +63,7 @@ class StreamState:
     words: Tensor  # [length, text_dim]
     noise: torch.Generator
     blinks: Blinks
+    listening: bool = False  # somebody else has the word
     strays: float = 0.0  # share of the last latent's cells that the codebook pulled back
 
     @property
@@ -114,13 +115,15 @@ def write_sink(model: Soul, windows: Sequence[Window], pivotal: Tensor, words: T
 def listen(model: Soul, states: Sequence[StreamState], pcm: Tensor) -> Tensor:
     """Each stream's window of samples [B, window_samples] → audio tokens [B, n, audio_dim].
 
-    Once a chunk: with the sound the DiT is told of the stream's next four frames of blinking.
+    Once a chunk: with the sound the DiT is told of the stream's next four frames of blinking, and
+    whether it listens to somebody else.
     """
     expected = model.config.window_samples
     if pcm.shape[-1] != expected:
         raise ValueError(f"a chunk hears {expected} samples, got {pcm.shape[-1]}")
     lids = torch.tensor([s.blinks.next(FRAMES_PER_LATENT) for s in states], device=pcm.device)
-    return model.told(model.audio(pcm), lids)
+    listening = torch.tensor([[s.listening] * FRAMES_PER_LATENT for s in states])
+    return model.told(model.audio(pcm), cues(lids, listening))
 
 
 def flow(

@@ -1,6 +1,8 @@
-"""Prompt → word vectors, for the small model: hashed words, a learned table, one mixing layer.
+"""Prompt → word vectors, for the small model: hashed words and trigrams, a learned table, one mix.
 
-The 5B model takes umT5's vectors instead; this file knows nothing of it.
+A word is the mean of its own entry and those of its trigrams (after fastText, Bojanowski et al.
+2017), so that "joyful" lends something to a "joyous" that training never saw. The 5B model takes
+umT5's vectors instead; this file knows nothing of it.
 """
 
 import re
@@ -14,15 +16,27 @@ from soul.model.config import TextConfig
 WORD = re.compile(r"[^\W_]+", re.UNICODE)
 
 
+def pieces(word: str) -> list[str]:
+    """The word itself, marked as whole, and its trigrams with its ends marked."""
+    marked = f"<{word}>"
+    return [marked, *(marked[i : i + 3] for i in range(len(marked) - 2) if len(marked) > 3)]
+
+
 def tokenize(prompt: str, config: TextConfig) -> Tensor:
-    """Word numbers [length] int64; 0 fills up. A word's number is its CRC-32, the same anywhere."""
-    words = WORD.findall(prompt.lower())[: config.length]
-    numbers = [1 + zlib.crc32(w.encode()) % (config.vocabulary - 1) for w in words]
-    return torch.tensor(numbers + [0] * (config.length - len(numbers)))
+    """Numbers of the words' pieces [length, pieces] int64; 0 fills up.
+
+    A piece's number is its CRC-32, the same anywhere.
+    """
+    numbers = torch.zeros(config.length, config.pieces, dtype=torch.int64)
+    for row, word in zip(numbers, WORD.findall(prompt.lower()), strict=False):
+        found = pieces(word)[: config.pieces]
+        hashed = [1 + zlib.crc32(p.encode()) % (config.vocabulary - 1) for p in found]
+        row[: len(hashed)] = torch.tensor(hashed)
+    return numbers
 
 
 class TextEncoder(nn.Module):
-    """Word numbers [B, length] → [B, length, dim]; an empty prompt is the unconditional one."""
+    """Numbers [B, length, pieces] → [B, length, dim]; no word is the unconditional prompt."""
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
@@ -36,7 +50,9 @@ class TextEncoder(nn.Module):
         )
 
     def forward(self, numbers: Tensor) -> Tensor:
-        words = self.table(numbers) + self.place
-        present = (numbers > 0).unsqueeze(-1)
+        filled = (numbers > 0).unsqueeze(-1)
+        looked = (self.table(numbers) * filled).sum(2) / filled.sum(2).clamp_min(1)
+        words = looked + self.place
+        present = filled.any(2)
         mean = (words * present).sum(1, keepdim=True) / present.sum(1, keepdim=True).clamp_min(1)
         return words + self.mix(torch.cat((words, mean.expand_as(words)), -1))  # type: ignore[no-any-return]

@@ -34,6 +34,7 @@ from soul.training.progress import Length, Progress, learning_rate, sheet
 PAIR = 2  # latents of one example: the second is painted, the first is the decoder's memory
 GAINS = torch.tensor([5.0, 4.0, 4.0])  # mouth, eyes
 RECODED = 0.6  # share of examples that are painted from what the student would say
+OTHER = 0.5  # share of examples whose reference is another frame of the clip, not the portrait
 ON_BLINKS = 0.5  # share of crops on an eye that are taken where the clip blinks, if it does
 ON_MOUTH = ("mouth_open", "mouth_wide", "lips_press", "jaw", "teeth", "tongue", "smile")
 ON_EYES = ("eye_left", "eye_right", "gaze_x", "gaze_y", "brow_left", "brow_right")
@@ -61,6 +62,7 @@ class Example:
     before: Tensor  # [B, 4, 3, s, s]
     frames: Tensor  # [B, 4, 3, s, s], the four that follow
     flow: Tensor  # [B·4, 2, s/8, s/8] in pixels, of `frames` like all that follows
+    steered: Tensor  # [B·4, 1, 1, 1], 1 where `flow` is known: from the neutral portrait alone
     weight: Tensor  # [B·4, 1, s, s]
     motion: Tensor  # [B, 4·17, 1, 1], the world's own channels
     cells: Tensor  # [B, 4·17, s/16, s/16], 1 where a latent cell lies on what a channel moves
@@ -74,6 +76,7 @@ class Example:
             self.before.to(device),
             self.frames.to(device),
             self.flow.to(device),
+            self.steered.to(device),
             self.weight.to(device),
             self.motion.to(device),
             self.cells.to(device),
@@ -112,11 +115,14 @@ def draw_example(
 ) -> Example:
     """Random pairs of latents, cropped around the mouth, an eye, or anywhere.
 
+    The reference is the neutral portrait or, in `OTHER` of the examples, any frame of the clip: a
+    portrait from a viewer may smile, blink or look aside.
     `recoded` [clips, n, 48, h, w] are the bank's latents as the student would say them.
     """
     size, count = bank.config.size, PAIR * FRAMES_PER_LATENT
     crop = min(crop, size)
     portraits, frames, flows, boxes, motions, where, said = [], [], [], [], [], [], []
+    steered = []
     whole = places(size // 16, size // 16)[0]
     for _ in range(batch):
         clip = int(rng.integers(bank.config.clips))
@@ -125,7 +131,12 @@ def draw_example(
         box = bank.boxes[clip, start, which] if which < 3 else np.tile(rng.uniform(0, size, 2), 2)
         x, y = corner(rng, box, crop, size)
         span = slice(start, start + count)
-        portraits.append(bank.portraits[clip, y : y + crop, x : x + crop])
+        other = rng.random() < OTHER
+        seen_in = (
+            bank.frames[clip, rng.integers(bank.config.frames)] if other else bank.portraits[clip]
+        )
+        portraits.append(seen_in[y : y + crop, x : x + crop])
+        steered.append(0.0 if other else 1.0)
         frames.append(bank.frames[clip, span, y : y + crop, x : x + crop])
         now = slice(start + FRAMES_PER_LATENT, start + count)
         f, c = FLOW_STRIDE, crop // FLOW_STRIDE
@@ -142,6 +153,7 @@ def draw_example(
         seen[:, :FRAMES_PER_LATENT],
         seen[:, FRAMES_PER_LATENT:],
         torch.from_numpy(np.stack(flows)).float().flatten(0, 1).permute(0, 3, 1, 2),
+        torch.tensor(steered).repeat_interleave(FRAMES_PER_LATENT).view(-1, 1, 1, 1),
         region_weight(torch.from_numpy(np.stack(boxes)).flatten(0, 1), GAINS, crop, crop),
         torch.from_numpy(np.stack(motions)).view(batch, -1, 1, 1),
         channel_cells(torch.from_numpy(np.stack(boxes)), crop // 16),
@@ -244,7 +256,8 @@ def losses(painted: Painted, example: Example) -> dict[str, Tensor]:
     picture = weighted_l1(painted.pictures, truth, weight)
     edge = edge_l1(painted.pictures, truth, weight)
     under = weighted_l1(painted.paint, truth, weight)
-    steer = ((painted.flow - example.flow).abs() * shrink(weight, FLOW_STRIDE)).mean()
+    off = (painted.flow - example.flow).abs() * example.steered
+    steer = (off * shrink(weight, FLOW_STRIDE)).mean()
     total = picture + edge + 0.15 * under + 0.06 * steer
     return {"total": total, "picture": picture, "edge": edge, "paint": under, "flow": steer}
 

@@ -55,6 +55,7 @@ ARRAYS: dict[str, str] = {
     "boxes": "float32",
     "pcm": "float16",
     "silent": "bool",
+    "listening": "bool",
 }
 
 
@@ -69,6 +70,7 @@ def shapes(config: BankConfig) -> dict[str, tuple[int, ...]]:
         "boxes": (n, t, 3, 4),
         "pcm": (n, config.samples),
         "silent": (n, t),
+        "listening": (n, t),
     }
 
 
@@ -84,6 +86,7 @@ class Bank:
     boxes: NDArray[np.float32]  # mouth, left eye, right eye: x0, y0, x1, y1 in pixels
     pcm: NDArray[np.float16]
     silent: NDArray[np.bool_]
+    listening: NDArray[np.bool_]
     prompts: tuple[str, ...]
 
 
@@ -103,6 +106,7 @@ def draw_clip(folder: Path, config: BankConfig, clip: int) -> str:
     arrays["motion"][clip] = performance.motion[: config.frames]
     arrays["pcm"][clip] = performance.pcm[: config.samples]
     arrays["silent"][clip] = performance.silent[: config.frames]
+    arrays["listening"][clip] = performance.listening[: config.frames]
     for t, row in enumerate(performance.motion[: config.frames]):
         arrays["frames"][clip, t] = artist.frame(row)
         arrays["flow"][clip, t] = flow(identity, row, config.flow_size) * FLOW_STRIDE

@@ -1,12 +1,12 @@
-"""Stages `teacher` and `student`: flow matching over encoded clips, then few steps, unguided.
+"""Stage `teacher`: flow matching over encoded clips; and what every stage of the DiT shares.
 
-Both roll the model out chunk by chunk through the functions that serve live (`soul.model.sample`).
-The teacher sees true latents, a little disturbed, as its past; the student sees its own.
+All of them roll the model out chunk by chunk through the functions that serve live
+(`soul.model.sample`). The teacher sees true latents, a little disturbed, as its past; `student` and
+`matching` let a model see its own.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from copy import deepcopy
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from soul.model.sample import TIMESTEPS, Soul, remember, sigmas, write_sink
+from soul.model.sample import TIMESTEPS, Soul, remember, write_sink
 from soul.model.window import Context, Window, empty_window, gather
 from soul.training.checkpoint import Checkpoint
 from soul.training.losses import flow_matching, region_weight
@@ -32,10 +32,10 @@ GAINS = torch.tensor([8.0, 5.0, 5.0])  # mouth, eyes
 class Latents:
     """A bank as the DiT sees it, float16 on disk or in memory."""
 
-    pivotal: NDArray[np.float16]  # [clips, C, h, w]
+    pivotal: NDArray[np.float16]  # [clips, references, C, h, w], the neutral portrait first
     latents: NDArray[np.float16]  # [clips, n, C, h, w]
     tokens: NDArray[np.float16]  # [clips, n, m, audio_dim]
-    lids: NDArray[np.float32]  # [clips, n, 4], see `soul.model.lids`
+    cues: NDArray[np.float32]  # [clips, n, 4, 2], see `soul.model.cues`
     boxes: NDArray[np.float32]  # [clips, n, 3, 4] in latent cells
     prompts: tuple[str, ...]
 
@@ -48,25 +48,13 @@ class TeacherConfig:
     batch: int = 16
     chunks: int = 10
     peak: float = 8e-4
-    drop_sound: float = 0.1
-    drop_words: float = 0.1
+    drop_both: float = 0.1  # share of chunks without sound and words: what guidance leads away from
+    drop_sound: float = 0.05
+    drop_words: float = 0.05
+    overlap: int = 2  # latents of the clip that half of the rollouts start with, as in the paper
+    warm_start: float = 0.08  # share of the stage without sound; then text layers become audio's
     disturb: float = 0.2  # largest deviation of the noise added to context latents
     save_every: int = 500
-
-
-@dataclass(frozen=True, slots=True)
-class StudentConfig:
-    """Trajectory distillation on the student's own rollouts; no guidance is left at run time."""
-
-    length: Length = Length(1650)
-    batch: int = 8
-    chunks: int = 12
-    peak: float = 2e-4
-    teacher_steps: int = 6
-    guidance: float = 1.7
-    one_step: float = 0.25  # share of chunks that are distilled into a single step
-    mend: float = 1.0  # weight of what holds the student to the truth; see `mend`
-    save_every: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +64,13 @@ class Clips:
     pivotal: Tensor
     latents: Tensor  # [B, chunks, C, h, w]
     tokens: Tensor  # [B, chunks, m, audio_dim]
-    lids: Tensor  # [B, chunks, 4]
+    cues: Tensor  # [B, chunks, 4, 2]
     weight: Tensor  # [B, chunks, 1, h, w]
     prompts: list[str]
 
     def heard(self, model: Soul, chunk: int) -> Tensor:
-        """What `model` is told of a chunk beside words: its sound and its blinks."""
-        return model.told(self.tokens[:, chunk], self.lids[:, chunk])
+        """What `model` is told of a chunk beside words: its sound and its cues."""
+        return model.told(self.tokens[:, chunk], self.cues[:, chunk])
 
     def to(self, device: torch.device) -> "Clips":
         """The same on `device`."""
@@ -90,34 +78,41 @@ class Clips:
             self.pivotal.to(device),
             self.latents.to(device),
             self.tokens.to(device),
-            self.lids.to(device),
+            self.cues.to(device),
             self.weight.to(device),
             self.prompts,
         )
 
 
 def learned(model: Soul) -> nn.ModuleList:
-    """The parts that teacher and student learn: DiT, words, lids. The rest is left alone."""
-    return nn.ModuleList([model.dit, model.text, *([] if model.lids is None else [model.lids])])
+    """The parts that teacher and student learn: DiT, words, cues. The rest is left alone."""
+    return nn.ModuleList([model.dit, model.text, *([] if model.cues is None else [model.cues])])
 
 
 def draw_clips(data: Latents, rng: np.random.Generator, batch: int, chunks: int) -> Clips:
     """Random stretches of `chunks` latents."""
     clips, length = data.latents.shape[:2]
     which = rng.integers(clips, size=batch)
+    reference = draw_references(rng, batch, data.pivotal.shape[1])
     starts = rng.integers(length - chunks + 1, size=batch)
     spans = [(c, slice(s, s + chunks)) for c, s in zip(which, starts, strict=True)]
     boxes = torch.from_numpy(np.stack([data.boxes[span] for span in spans]))
     side = data.latents.shape[-1]
     weight = region_weight(boxes.flatten(0, 1), GAINS, side, side)
     return Clips(
-        torch.from_numpy(data.pivotal[which]).float(),
+        torch.from_numpy(data.pivotal[which, reference]).float(),
         torch.from_numpy(np.stack([data.latents[span] for span in spans])).float(),
         torch.from_numpy(np.stack([data.tokens[span] for span in spans])).float(),
-        torch.from_numpy(np.stack([data.lids[span] for span in spans])),
+        torch.from_numpy(np.stack([data.cues[span] for span in spans])),
         (weight / weight.mean()).unflatten(0, boxes.shape[:2]),
         [data.prompts[c] for c in which],
     )
+
+
+def draw_references(rng: np.random.Generator, batch: int, count: int) -> NDArray[np.int64]:
+    """Which reference each stream starts from: half of them the portrait, else any other frame."""
+    other = rng.integers(1, count, size=batch) if count > 1 else np.zeros(batch, np.int64)
+    return np.where(rng.random(batch) < 0.5, 0, other)
 
 
 def fresh_windows(model: Soul, pivotal: Tensor, words: Tensor) -> list[Window]:
@@ -195,25 +190,28 @@ def train_teacher(
     nn.init.zeros_(model.dit.head.head.weight)
     progress = Progress("teacher", folder, config.length, every=100)
     checkpoint = start(model, config.peak, folder, progress)
-    fresh = True
+    fresh, warm = True, progress.fraction >= config.warm_start
     for step in progress.run():
         rng = np.random.default_rng([seed, step])
         chunk = step % config.chunks
+        if not warm and progress.fraction >= config.warm_start:
+            copy_text_to_audio(model)
+            warm = True
         if chunk == 0 or fresh:
-            clips = draw_clips(data, rng, config.batch, config.chunks).to(model.device)
-            prompts = [p if rng.random() > config.drop_words else "" for p in clips.prompts]
-            with quick(model.device):
-                windows = fresh_windows(model, clips.pivotal, model.words(prompts).detach())
+            lead = config.overlap * int(rng.random() < 0.5)
+            clips = draw_clips(data, rng, config.batch, config.chunks + lead).to(model.device)
+            windows = begin(model, clips, lead)
             fresh = False
         with quick(model.device):
-            sound = None if rng.random() < config.drop_sound else clips.heard(model, chunk)
-            clean = clips.latents[:, chunk]
-            loss = teach(model, windows, clean, sound, prompts, clips.weight[:, chunk])
+            at, clean = lead + chunk, clips.latents[:, lead + chunk]
+            sound, prompts = drop(config, rng, clips.prompts, clips.heard(model, at))
+            loss = teach(
+                model, windows, clean, sound if warm else None, prompts, clips.weight[:, at]
+            )
         descend(checkpoint, loss, config.peak)
-        with torch.no_grad(), quick(model.device):
-            amount = config.disturb * torch.rand(len(clean), 1, 1, 1, device=clean.device)
-            past = clean + amount * torch.randn_like(clean)
-            remember(model, windows, past, model.words(prompts), clips.heard(model, chunk))
+        amount = config.disturb * torch.rand(len(clean), 1, 1, 1, device=clean.device)
+        past = clean + amount * torch.randn_like(clean)
+        keep_true(model, windows, clips, at, past)
         progress.add(loss=loss.item())
         if (step + 1) % config.save_every == 0:
             keep(checkpoint, model, show)
@@ -228,14 +226,66 @@ def teach(
     prompts: list[str],
     weight: Tensor,
 ) -> Tensor:
-    """Flow-matching loss of one chunk at random noise levels, shifted as in sampling."""
+    """Flow-matching loss of one chunk at random noise levels."""
     noise = torch.randn_like(clean)
-    uniform = torch.rand(len(clean), device=clean.device)
-    shift = model.config.shift
-    levels = shift * uniform / (1 + (shift - 1) * uniform)
+    levels = draw_levels(model.config.shift, clean)
     mixed = torch.lerp(clean, noise, levels.view(-1, 1, 1, 1))
-    flow = predict(model, mixed, levels, model.words(prompts), sound, gather(windows, model.config))
+    past = gather(windows, model.config)
+    flow = predict(model, mixed, levels, model.words(prompts), sound, past)
     return flow_matching(flow, noise, clean, weight)
+
+
+def draw_levels(shift: float, like: Tensor) -> Tensor:
+    """Noise levels [B] for the batch of `like`, shifted as in sampling."""
+    uniform = torch.rand(len(like), device=like.device)
+    return shift * uniform / (1 + (shift - 1) * uniform)
+
+
+def begin(model: Soul, clips: Clips, lead: int) -> list[Window]:
+    """Windows with their sinks and the first `lead` latents of the clips, as they are."""
+    with torch.no_grad(), quick(model.device):
+        windows = fresh_windows(model, clips.pivotal, model.words(clips.prompts))
+    for n in range(lead):
+        keep_true(model, windows, clips, n, clips.latents[:, n])
+    return windows
+
+
+def keep_true(model: Soul, windows: list[Window], clips: Clips, chunk: int, past: Tensor) -> None:
+    """`past` [B, C, h, w] becomes context as chunk `chunk`, with all that was said and heard."""
+    with torch.no_grad(), quick(model.device):
+        remember(model, windows, past, model.words(clips.prompts), clips.heard(model, chunk))
+
+
+def copy_text_to_audio(model: Soul) -> None:
+    """Soul's audio layers start as copies of the same block's text layers."""
+    for block in model.dit.blocks:
+        block.audio_attn.load_state_dict(block.cross_attn.state_dict())
+        block.norm_audio.load_state_dict(block.norm3.state_dict())
+
+
+def drop(
+    config: TeacherConfig, rng: np.random.Generator, prompts: list[str], sound: Tensor
+) -> tuple[Tensor | None, list[str]]:
+    """One chunk's sound and prompts, one or both left out now and then."""
+    draw = rng.random()
+    both = draw < config.drop_both
+    deaf = both or draw < config.drop_both + config.drop_sound
+    kept = [p if rng.random() >= config.drop_words and not both else "" for p in prompts]
+    return None if deaf else sound, kept
+
+
+@dataclass(frozen=True, slots=True)
+class Guidance:
+    """How far a teacher is led away from what it says without sound and words; 1: not at all."""
+
+    scale: float
+    silent: Tensor  # [B, length, text_dim], the empty prompt's words
+
+
+def silence(model: Soul, batch: int) -> Tensor:
+    """The empty prompt's words [B, length, text_dim], without gradient."""
+    with torch.no_grad():
+        return model.words([""]).expand(batch, -1, -1)
 
 
 @torch.no_grad()
@@ -246,155 +296,28 @@ def guide(
     words: Tensor,
     sound: Tensor,
     past: Context,
-    guidance: float,
+    guidance: Guidance,
 ) -> Tensor:
-    """Euler steps of the teacher along `levels`, guided by sound."""
+    """Euler steps of the teacher along `levels`, guided by sound and words together."""
     for level, following in pairwise(levels):
         at = torch.full((len(latent),), level, device=latent.device)
-        flow = predict(teacher, latent, at, words, sound, past)
-        if guidance != 1.0:
-            deaf = predict(teacher, latent, at, words, None, past)
-            flow = deaf + guidance * (flow - deaf)
+        flow = guided_flow(teacher, latent, at, words, sound, past, guidance)
         latent = latent + (following - level) * flow
     return latent
 
 
-def train_student(
+def guided_flow(
     teacher: Soul,
-    data: Latents,
-    config: StudentConfig,
-    folder: Path,
-    seed: int,
-    show: Show | None = None,
-) -> Soul:
-    """Distil the guided teacher into K steps along the student's own rollouts."""
-    torch.manual_seed(seed)
-    teacher.requires_grad_(False)
-    student = deepcopy(teacher)
-    progress = Progress("student", folder, config.length, every=50)
-    checkpoint = start(student, config.peak, folder, progress)
-    fresh = True
-    for step in progress.run():
-        rng = np.random.default_rng([seed, step])
-        chunk = step % config.chunks
-        with quick(teacher.device):
-            if chunk == 0 or fresh:
-                clips = draw_clips(data, rng, config.batch, config.chunks).to(teacher.device)
-                words = teacher.words(clips.prompts)
-                own = student.words(clips.prompts).detach()
-                mine, held = (fresh_windows(student, clips.pivotal, own) for _ in range(2))
-                theirs = fresh_windows(teacher, clips.pivotal, words)
-                fresh = False
-            noise = torch.randn_like(clips.pivotal)
-            steps = 1 if rng.random() < config.one_step else student.config.steps
-            sound = clips.heard(teacher, chunk), clips.heard(student, chunk)
-            said = student.words(clips.prompts)
-            loss, latent = distil(
-                teacher, student, (theirs, mine), (words, said), sound, noise, steps,
-                clips.weight[:, chunk], config,
-            )  # fmt: skip
-            strayed, near = mend(student, held, clips, chunk, said, sound[1])
-        descend(checkpoint, loss + config.mend * strayed, config.peak)
-        with torch.no_grad(), quick(teacher.device):
-            follow(student, mine, latent, said, sound[1])
-            follow(teacher, theirs, latent, words, sound[0])
-            follow(student, held, near, said, sound[1])
-        progress.add(loss=loss.item(), strayed=strayed.item())
-        if (step + 1) % config.save_every == 0:
-            keep(checkpoint, student, show)
-    keep(checkpoint, student, show)
-    return student
-
-
-def follow(
-    model: Soul, windows: list[Window], latent: Tensor, words: Tensor, sound: Tensor
-) -> None:
-    """A latent becomes the past as it does live: strays pulled back, keys and values written."""
-    pulled, _ = model.codebook(latent.float())
-    remember(model, windows, pulled, words, sound)
-
-
-def distil(
-    teacher: Soul,
-    student: Soul,
-    windows: tuple[list[Window], list[Window]],
-    words: tuple[Tensor, Tensor],
-    sound: tuple[Tensor, Tensor],
-    noise: Tensor,
-    steps: int,
-    weight: Tensor,
-    config: StudentConfig,
-) -> tuple[Tensor, Tensor]:
-    """Each student step is held to the stretch of the teacher's trajectory that it jumps over.
-
-    Pairs are the teacher's, then the student's. `noise` [B, C, h, w] is where both start.
-    Returns (loss, the student's own clean latent, without gradient).
-    """
-    shift = student.config.shift
-    fine = sigmas(config.teacher_steps, shift)
-    stride = config.teacher_steps // steps
-    theirs, mine = (gather(some, student.config) for some in windows)
-    latent, total = noise, torch.zeros((), device=noise.device)
-    for i in range(steps):
-        levels = fine[i * stride : (i + 1) * stride + 1]
-        goal = guide(teacher, latent, levels, words[0], sound[0], theirs, config.guidance)
-        wanted = (goal - latent) / (levels[-1] - levels[0])
-        at = torch.full((len(latent),), levels[0], device=latent.device)
-        flow = predict(student, latent, at, words[1], sound[1], mine)
-        total = total + ((flow - wanted).square() * weight).mean() * (levels[0] - levels[-1])
-        latent = (latent + (levels[-1] - levels[0]) * flow).detach()
-    return total, latent
-
-
-def mend(
-    student: Soul, windows: list[Window], clips: Clips, chunk: int, words: Tensor, sound: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The student's steps held to the truth, while its past has its own errors.
-
-    A rollout of its own has poses of its own, and no truth. One that starts each chunk's last step
-    from the true latent, as noisy as that step expects, keeps the clip's poses; what it gets wrong
-    gathers in its past as it does live, and has to be put right. Returns (loss, the student's clean
-    latent, without gradient).
-    """
-    truth, weight = clips.latents[:, chunk], clips.weight[:, chunk]
-    past = gather(windows, student.config)
-    levels = sigmas(student.config.steps, student.config.shift)[:-1]
-    total = torch.zeros((), device=truth.device)
-    for level in levels:
-        noise = torch.randn_like(truth)
-        mixed = torch.lerp(truth, noise, level)
-        at = torch.full((len(truth),), level, device=truth.device)
-        flow = predict(student, mixed, at, words, sound, past)
-        total = total + flow_matching(flow, noise, truth, weight) * level / len(levels)
-    return total, (mixed - level * flow).detach()
-
-
-@torch.no_grad()
-def recode(student: Soul, data: Latents, said: NDArray[np.float16], seed: int, batch: int) -> None:
-    """Write into `said` every latent as the student's last step says it, its past being its own.
-
-    The true latent is mixed with noise as at that step, as in `mend`: `said` has the errors that
-    gather live but belongs to the very frames: what a decoder must learn to paint from.
-    """
-    torch.manual_seed(seed)
-    device = student.device
-    level = sigmas(student.config.steps, student.config.shift)[-2]
-    clips, length = data.latents.shape[:2]
-    for first in range(0, clips, batch):
-        some = slice(first, min(first + batch, clips))
-        truth = torch.from_numpy(np.array(data.latents[some])).float().to(device)
-        tokens = torch.from_numpy(np.array(data.tokens[some])).float().to(device)
-        lids = torch.from_numpy(data.lids[some]).to(device)
-        levels = torch.full((len(truth),), level, device=device)
-        with quick(device):
-            words = student.words(data.prompts[some])
-            pivotal = torch.from_numpy(np.array(data.pivotal[some])).float().to(device)
-            windows = fresh_windows(student, pivotal, words)
-            for n in range(length):
-                mixed = torch.lerp(truth[:, n], torch.randn_like(truth[:, n]), level)
-                past = gather(windows, student.config)
-                heard = student.told(tokens[:, n], lids[:, n])
-                flow = predict(student, mixed, levels, words, heard, past)
-                clean = mixed - level * flow
-                said[some, n] = clean.cpu().numpy()
-                follow(student, windows, clean, words, heard)
+    latent: Tensor,
+    levels: Tensor,
+    words: Tensor,
+    sound: Tensor,
+    past: Context,
+    guidance: Guidance,
+) -> Tensor:
+    """The guided flow at each stream's own noise level [B]."""
+    flow = predict(teacher, latent, levels, words, sound, past)
+    if guidance.scale == 1.0:
+        return flow
+    alone = predict(teacher, latent, levels, guidance.silent, None, past)
+    return alone + guidance.scale * (flow - alone)

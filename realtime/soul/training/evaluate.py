@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from soul.measure.life import blinks_per_minute, blinks_shown
 from soul.measure.lips import best_lag, closure_in_silence
 from soul.measure.picture import psnr, sharpness, smudged, unmoved
-from soul.model.lids import Blinks
+from soul.model.cues import Blinks
 from soul.model.sample import Soul, advance, cut, open_stream
 from soul.model.vae import from_bytes
 from soul.timebase import FRAME_RATE, FRAMES_PER_LATENT, SAMPLES_PER_FRAME

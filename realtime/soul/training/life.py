@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
-from soul.model.lids import REGULARITY, SHAPES
+from soul.model.cues import REGULARITY, SHAPES
 from soul.timebase import AUDIO_RATE, FRAME_RATE, SAMPLES_PER_FRAME
 from soul.training.motion import COLUMN, Motion, neutral
 from soul.training.speech import Pcm
@@ -299,7 +299,7 @@ def _blinks(rng: np.random.Generator, mood: Mood, speaking: Curve) -> Curve:
 
 
 def lids_of(motion: Motion) -> NDArray[np.float32]:
-    """The lids of a motion [frames, 17] as a model is told of them [frames]: see `soul.model.lids`.
+    """The lids of a motion [frames, 17] as a model is told of them [frames]: see `soul.model.cues`.
 
     1 but for blinks: how far the eyes are open at rest is the mood's, and not told.
     """

@@ -1,9 +1,10 @@
 """`soul train`: every stage from nothing to weights that serve, in order.
 
-bank → listener → autoencoder → encode → codebook → teacher → student → recode → light → export →
-probe → evaluate. A stage that has left its `done` file is not run again. The long ones (bank and
-whatever has a checkpoint) go on where they were stopped; encode, codebook, recode, export, probe
-and evaluate start over, a few minutes each. Everything follows from the recipe and its seed.
+bank → listener → autoencoder → encode → codebook → teacher → student → match → recode → light →
+export → probe → evaluate. A stage that has left its `done` file is not run again. The long ones
+(bank and whatever has a checkpoint) go on where they were stopped; encode, codebook, recode,
+export, probe and evaluate start over, a few minutes each. Everything follows from the recipe and
+its seed.
 """
 
 import json
@@ -18,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from soul.model.config import SOUL_MINI, SoulConfig
+from soul.model.cues import cues
 from soul.model.load import load, save
 from soul.model.sample import Soul, build, cut
 from soul.model.vae import Encoder, from_bytes
@@ -34,30 +36,30 @@ from soul.training.dataset import Bank, BankConfig, make_bank, open_bank
 from soul.training.diffusion import (
     Latents,
     Show,
-    StudentConfig,
     TeacherConfig,
     learned,
-    recode,
-    train_student,
     train_teacher,
 )
 from soul.training.evaluate import TrialConfig, evaluate
 from soul.training.life import lids_of
 from soul.training.listener import Listener, ListenerConfig, train_listener
+from soul.training.matching import MatchConfig, train_matched
 from soul.training.probe import load_probe, train_probe
 from soul.training.progress import Length
 from soul.training.samples import Sampling, show_rollouts
+from soul.training.student import StudentConfig, recode, train_student
 
 log = logging.getLogger("soul.training")
 
 PROBE = "probe.safetensors"
 STAGES = (
-    "bank", "listener", "autoencoder", "encode", "codebook", "teacher", "student", "recode",
-    "light", "export", "probe", "evaluate",
+    "bank", "listener", "autoencoder", "encode", "codebook", "teacher", "student", "match",
+    "recode", "light", "export", "probe", "evaluate",
 )  # fmt: skip
 
 
 VOICED = ("bank", "listener", "probe", "evaluate")  # they draw takes, and takes are spoken
+REFERENCES = 4  # stills of a clip that a rollout may start from: the portrait, and three frames
 FREE = ("length", "save_every", "threads", "processes", "device")  # may change within a run
 
 
@@ -72,6 +74,7 @@ class Recipe:
     light: PaintConfig = PaintConfig(length=Length(6450), noise=0.6)
     teacher: TeacherConfig = TeacherConfig()
     student: StudentConfig = StudentConfig()
+    match: MatchConfig = MatchConfig()
     quantile: float = 0.995  # of nearest-centroid distances: τ
     probe_steps: int = 1500
     trials: TrialConfig = TrialConfig()
@@ -99,7 +102,8 @@ def small(recipe: Recipe) -> Recipe:
         autoencoder=replace(recipe.autoencoder, length=short, batch=1),
         light=replace(recipe.light, length=short, batch=1),
         teacher=replace(recipe.teacher, length=short, batch=1, chunks=2),
-        student=replace(recipe.student, length=short, batch=1, chunks=2, teacher_steps=2),
+        student=replace(recipe.student, length=short, batch=1, chunks=2),
+        match=replace(recipe.match, length=short, batch=1, chunks=2),
         probe_steps=5,
         trials=replace(recipe.trials, trials=1, chunks=12),
     )
@@ -118,6 +122,7 @@ def limited(recipe: Recipe, minutes: float) -> Recipe:
         light=replace(recipe.light, length=end(recipe.light.length)),
         teacher=replace(recipe.teacher, length=end(recipe.teacher.length)),
         student=replace(recipe.student, length=end(recipe.student.length)),
+        match=replace(recipe.match, length=end(recipe.match.length)),
     )
 
 
@@ -135,6 +140,7 @@ class Run:
             "codebook": self.make_codebook,
             "teacher": self.train_teacher,
             "student": self.train_student,
+            "match": self.match,
             "recode": self.recode,
             "light": self.train_light,
             "export": self.export,
@@ -172,7 +178,7 @@ class Run:
 
     def recode(self) -> None:
         """The bank's latents as the student says them: what the light decoder learns to paint."""
-        student, data = self.diffusion_model("student"), self.latents()
+        student, data = self.diffusion_model("match"), self.latents()
         path = self.folder / "latents" / "said.npy"
         said = fresh_array(path, data.latents.shape)
         recode(student, data, said, self.recipe.seed, self.recipe.teacher.batch)
@@ -205,10 +211,10 @@ class Run:
         folder, device = self.folder / "latents", torch.device(self.recipe.device)
         arrays = encoded_arrays(folder, bank, self.recipe.model)
         for clip in range(bank.config.clips):
-            portrait = from_bytes(bank.portraits[clip : clip + 1]).to(device)
+            stills = from_bytes(references(bank, clip)).to(device)
             groups = from_bytes(bank.frames[clip]).unflatten(0, (-1, FRAMES_PER_LATENT))
             with torch.autocast(device.type, torch.bfloat16):
-                arrays["pivotal"][clip] = encoder.still(portrait)[0].float().cpu().numpy()
+                arrays["pivotal"][clip] = encoder.still(stills).float().cpu().numpy()
                 found = [encoder(part.to(device)) for part in groups.split(4)]
             arrays["latents"][clip] = torch.cat(found).float().cpu().numpy()
             sound = torch.from_numpy(bank.pcm[clip].astype(np.float32))
@@ -223,13 +229,14 @@ class Run:
         bank = open_bank(self.folder / "bank")
         folder = self.folder / "latents"
         boxes = bank.boxes.reshape(bank.config.clips, bank.config.latents, FRAMES_PER_LATENT, 3, 4)
-        lids = np.stack([lids_of(motion) for motion in bank.motion])
+        lids = torch.from_numpy(np.stack([lids_of(motion) for motion in bank.motion]))
+        told = cues(lids, torch.from_numpy(bank.listening.copy()))
         low, high = boxes[..., :2].min(2), boxes[..., 2:].max(2)
         return Latents(
             np.load(folder / "pivotal.npy"),
             np.load(folder / "latents.npy", mmap_mode="r"),
             np.load(folder / "tokens.npy", mmap_mode="r"),
-            lids.reshape(bank.config.clips, bank.config.latents, FRAMES_PER_LATENT),
+            told.unflatten(1, (bank.config.latents, FRAMES_PER_LATENT)).numpy(),
             (np.concatenate((low, high), -1) / self.recipe.model.vae.spatial).astype(np.float32),
             bank.prompts,
         )
@@ -266,9 +273,13 @@ class Run:
         return model.to(self.recipe.device).train()
 
     def diffusion_model(self, stage: str) -> Soul:
-        """The model as `stage` (teacher or student) left it, with the light decoder if trained."""
+        """The model as teacher, student or match left it, with the light decoder if trained."""
         model = self._assembled()
-        learned(model).load_state_dict(self._weights(stage))
+        weights = self._weights(stage)
+        if stage == "match":  # its file holds the follower, too
+            own = "student."
+            weights = {k.removeprefix(own): v for k, v in weights.items() if k.startswith(own)}
+        learned(model).load_state_dict(weights)
         if (self.folder / "light" / "state.pt").exists():
             painter = new_light(self.recipe.model.vae, self.encoder(), self.recipe.seed + 1)
             painter.load_state_dict(self._weights("light"))
@@ -280,9 +291,15 @@ class Run:
         teacher, folder = self.diffusion_model("teacher"), self.folder / "student"
         train_student(teacher, data, r.student, folder, r.seed, self._show(data, r.model.steps, 1))
 
+    def match(self) -> None:
+        r, data, folder = self.recipe, self.latents(), self.folder / "match"
+        student, teacher = (self.diffusion_model(stage) for stage in ("student", "teacher"))
+        show = self._show(data, r.model.steps, 1)
+        train_matched(student.train(), teacher, data, r.match, folder, r.seed, show)
+
     def export(self) -> None:
         """`model/`: what `soul serve --model FOLDER` loads."""
-        save(self.diffusion_model("student"), self.folder / "model")
+        save(self.diffusion_model("match"), self.folder / "model")
 
     def train_probe(self) -> None:
         """The eye that reads mouths from pictures; it judges, and never trains anything else."""
@@ -297,13 +314,21 @@ class Run:
         log.info("evaluate  %s", json.dumps(figures))
 
 
+def references(bank: Bank, clip: int) -> NDArray[np.uint8]:
+    """The stills of a clip that a rollout may start from: [REFERENCES, H, W, 3]."""
+    chosen = np.random.default_rng([bank.config.seed, clip]).integers(
+        bank.config.frames, size=REFERENCES - 1
+    )
+    return np.concatenate((bank.portraits[clip][None], bank.frames[clip, chosen]))
+
+
 def encoded_arrays(folder: Path, bank: Bank, model: SoulConfig) -> dict[str, np.memmap]:
     """Fresh arrays for a bank's latents, pivotal latents and audio tokens."""
     folder.mkdir(parents=True, exist_ok=True)
     n, t = bank.config.clips, bank.config.latents
     cell = (model.vae.channels, model.grid, model.grid)
     tokens = (n, t, model.audio.tokens, model.audio.out_dim)
-    wanted = {"pivotal": (n, *cell), "latents": (n, t, *cell), "tokens": tokens}
+    wanted = {"pivotal": (n, REFERENCES, *cell), "latents": (n, t, *cell), "tokens": tokens}
     return {name: fresh_array(folder / f"{name}.npy", shape) for name, shape in wanted.items()}
 
 

@@ -16,8 +16,9 @@ from soul.model.vae import Decoder, from_bytes, to_bytes
 from soul.model.window import gather
 from soul.timebase import FRAMES_PER_LATENT
 from soul.training.dataset import Bank
-from soul.training.diffusion import Latents, follow, fresh_windows, guide, quick
+from soul.training.diffusion import Guidance, Latents, fresh_windows, guide, quick, silence
 from soul.training.progress import sheet
+from soul.training.student import follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,9 @@ def roll_out(
 ) -> NDArray[np.uint8]:
     """The last frame of each chunk of the clips of `portraits`: [clips, chunks, H, W, 3]."""
     some, device = slice(len(portraits)), model.device
-    pivotal, tokens, lids = (
+    pivotal, tokens, cues = (
         torch.from_numpy(np.array(values[some])).float().to(device)
-        for values in (data.pivotal, data.tokens, data.lids)
+        for values in (data.pivotal[:, 0], data.tokens, data.cues)
     )
     generator = torch.Generator().manual_seed(0)
     levels = sigmas(sampling.steps, model.config.shift)
@@ -68,12 +69,13 @@ def roll_out(
     state, shown = decoder.first_state(reference), []
     with quick(device):
         words = model.words(data.prompts[some])
+        guidance = Guidance(sampling.guidance, silence(model, len(pivotal)))
         windows = fresh_windows(model, pivotal, words)
     for n in range(chunks):
         noise = torch.randn(pivotal.shape, generator=generator).to(device)
         with quick(device):
-            heard, past = model.told(tokens[:, n], lids[:, n]), gather(windows, model.config)
-            latent = guide(model, noise, levels, words, heard, past, sampling.guidance)
+            heard, past = model.told(tokens[:, n], cues[:, n]), gather(windows, model.config)
+            latent = guide(model, noise, levels, words, heard, past, guidance)
             follow(model, windows, latent, words, heard)
         painted = decoder(latent, reference, state)
         state = painted.state

@@ -1,8 +1,8 @@
-"""When the eyes close, and how the DiT is told: blinks drawn for one stream, as one more token.
+"""What sound and words do not say: when the eyes close, and whether somebody else has the word.
 
-Sound does not say when its speaker blinks, and a model of two steps answers what it is not told
-with the mean: eyes that never close (LOG.md). So the moments are drawn here, at people's rate; what
-a closing lid looks like on this face is the DiT's. Not in the paper; `soul-5b` goes without.
+The DiT is told of both by one more token. A model of few steps answers what it is not told with the
+mean, eyes that never close (LOG.md); so blinks are drawn here, at people's rate, and what a closing
+lid looks like on this face is the DiT's. Not in the paper; `soul-5b` goes without.
 """
 
 import numpy as np
@@ -41,14 +41,24 @@ class Blinks:
         return [1.0] * int(np.clip(gap, SHORTEST, LONGEST))
 
 
-class LidEncoder(nn.Module):
-    """A latent's lids [B, 4], 1 open and 0 shut → one token [B, 1, audio_dim]."""
+CUES = 2  # lids, listening
+
+
+def cues(lids: Tensor, listening: Tensor) -> Tensor:
+    """Lids [..., 4] (1 open, 0 shut) and listening [..., 4] (1 while somebody else has the word)
+    of a latent's frames → [..., 4, 2]."""
+    return torch.stack((lids, listening.to(lids)), -1)
+
+
+class CueEncoder(nn.Module):
+    """A latent's cues [B, 4, 2] → one token [B, 1, audio_dim]."""
 
     def __init__(self, width: int, audio_dim: int) -> None:
         super().__init__()
-        self.inward = nn.Linear(FRAMES_PER_LATENT, width)
+        self.inward = nn.Linear(FRAMES_PER_LATENT * CUES, width)
         self.outward = nn.Linear(width, audio_dim)
 
-    def forward(self, lids: Tensor) -> Tensor:
-        hidden = torch.nn.functional.gelu(self.inward(1 - lids))
+    def forward(self, cues: Tensor) -> Tensor:
+        closed = torch.stack((1 - cues[..., 0], cues[..., 1]), -1)  # nothing to tell: zeros
+        hidden = torch.nn.functional.gelu(self.inward(closed.flatten(1)))
         return self.outward(hidden).unsqueeze(1)  # type: ignore[no-any-return]

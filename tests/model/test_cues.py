@@ -6,7 +6,7 @@ import torch
 
 from soul.measure.life import blinks, blinks_per_minute, longest_stare
 from soul.model.config import SOUL_5B, SOUL_TEST
-from soul.model.lids import SHAPES, Blinks, LidEncoder
+from soul.model.cues import SHAPES, Blinks, CueEncoder, cues
 from soul.model.sample import build
 from soul.timebase import FRAME_RATE
 
@@ -53,14 +53,18 @@ def test_a_first_blink_within_three_seconds_or_so() -> None:
     assert max(firsts) <= 3 * FRAME_RATE + 2
 
 
-def test_lids_become_one_token_behind_the_sound() -> None:
+def test_cues_become_one_token_behind_the_sound() -> None:
     model, audio = build(SOUL_TEST, 0), torch.randn(2, 13, 16)
-    told = model.told(audio, torch.tensor([[1.0, 1, 1, 1], [1, 0.4, 0, 1]]))
+    lids = torch.tensor([[1.0, 1, 1, 1], [1, 0.4, 0, 1]])
+    told = model.told(audio, cues(lids, torch.zeros(2, 4)))
     assert told.shape == (2, 14, 16)
     assert torch.equal(told[:, :13], audio)
     assert not torch.allclose(told[0, 13], told[1, 13])
+    heard = model.told(audio, cues(lids, torch.tensor([[0.0] * 4, [1.0] * 4])))
+    assert torch.equal(heard[0], told[0])
+    assert not torch.allclose(heard[1, 13], told[1, 13])
 
 
-def test_only_a_model_with_an_encoder_for_lids_is_told() -> None:
-    assert SOUL_5B.lid_width == 0
-    assert LidEncoder(8, 16)(torch.ones(3, 4)).shape == (3, 1, 16)
+def test_only_a_model_with_an_encoder_for_cues_is_told() -> None:
+    assert SOUL_5B.cue_width == 0
+    assert CueEncoder(8, 16)(torch.ones(3, 4, 2)).shape == (3, 1, 16)
