@@ -1,4 +1,4 @@
-"""Distribution matching: where two scores agree nothing moves, and each loss moves its own model."""
+"""Distribution matching: where two scores agree nothing moves; each loss moves its own model."""
 
 from copy import deepcopy
 from dataclasses import replace

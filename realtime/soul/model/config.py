@@ -85,10 +85,10 @@ class VaeConfig:
 
     channels: int = 48
     encoder_width: int = 48
-    decoder_trunk: int = 160
-    decoder_width: int = 32
-    light_trunk: int = 128
-    light_width: int = 24
+    decoder_trunk: int = 256
+    decoder_width: int = 56
+    light_trunk: int = 112
+    light_width: int = 16
     spatial: int = 16
     temporal: int = FRAMES_PER_LATENT
 

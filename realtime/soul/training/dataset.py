@@ -5,10 +5,8 @@ trains. Everything about clip n follows from the bank's seed and n, so any machi
 """
 
 import json
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soul.timebase import FRAMES_PER_LATENT, SAMPLES_PER_FRAME, exact_div
+from soul.training.fresh import each_alone
 from soul.training.motion import CHANNELS, neutral
 from soul.training.performance import perform
 from soul.training.world import Artist, draw_identity, flow, regions
@@ -115,16 +114,13 @@ def draw_clip(folder: Path, config: BankConfig, clip: int) -> str:
     return performance.prompt
 
 
-def draw_many(folder: Path, config: BankConfig, clips: Sequence[int]) -> None:
-    """Draw some clips; a small file a clip marks it as done."""
-    for clip in clips:
-        done = folder / "done" / f"{clip}.json"
-        if not done.exists():
-            done.write_text(json.dumps(draw_clip(folder, config, clip)))
+def finish_clip(folder: Path, config: BankConfig, clip: int) -> None:
+    """Draw one clip; a small file marks it as done."""
+    (folder / "done" / f"{clip}.json").write_text(json.dumps(draw_clip(folder, config, clip)))
 
 
 def make_bank(folder: Path, config: BankConfig, processes: int) -> Bank:
-    """Draw what is missing of the bank in `folder` and open it."""
+    """Draw what is missing of the bank in `folder` and open it; each clip in a fresh process."""
     note = folder / "bank.json"
     (folder / "done").mkdir(parents=True, exist_ok=True)
     wanted = json.dumps(asdict(config))
@@ -135,12 +131,8 @@ def make_bank(folder: Path, config: BankConfig, processes: int) -> Bank:
             np.lib.format.open_memmap(folder / f"{name}.npy", "w+", ARRAYS[name], shape)
         note.write_text(wanted)
     missing = [c for c in range(config.clips) if not (folder / "done" / f"{c}.json").exists()]
-    if processes == 1:
-        draw_many(folder, config, missing)
-        return open_bank(folder)
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for job in [pool.submit(draw_many, folder, config, [clip]) for clip in missing]:
-            job.result()
+    for _ in each_alone(partial(finish_clip, folder, config), missing, processes, __name__):
+        pass
     return open_bank(folder)
 
 

@@ -4,9 +4,8 @@ What Whisper's training does for the 5B model, this does for `soul-mini`: from o
 sound, tell the mouth's channels of its four frames. The head that tells is thrown away afterwards.
 """
 
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from soul.model.config import SoulConfig
 from soul.model.sample import cut
 from soul.timebase import FRAME_RATE, FRAMES_PER_LATENT, SAMPLES_PER_LATENT
 from soul.training.checkpoint import Checkpoint
+from soul.training.fresh import each_alone
 from soul.training.motion import COLUMN
 from soul.training.performance import perform
 from soul.training.progress import Length, Progress, learning_rate
@@ -49,12 +49,7 @@ def make_take(config: ListenerConfig, take: int) -> tuple[np.ndarray, np.ndarray
 
 def make_speech(path: Path, config: ListenerConfig, processes: int) -> None:
     """All takes in one file, which is there only when it is whole."""
-    numbers = range(config.takes)
-    if processes == 1:
-        takes = [make_take(config, take) for take in numbers]
-    else:
-        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            takes = list(pool.map(make_take, [config] * config.takes, numbers, chunksize=4))
+    takes = each_alone(partial(make_take, config), range(config.takes), processes, __name__)
     pcm, mouth = zip(*takes, strict=True)
     fresh = path.with_suffix(".new.npz")
     np.savez(fresh, pcm=np.stack(pcm), mouth=np.stack(mouth))

@@ -31,6 +31,7 @@ from soul.training.autoencoder import (
     new_light,
     train_painter,
 )
+from soul.training.baseline import save_baseline
 from soul.training.centroids import build_codebook, load_codebook, save_codebook
 from soul.training.dataset import Bank, BankConfig, make_bank, open_bank
 from soul.training.diffusion import (
@@ -52,6 +53,7 @@ from soul.training.student import StudentConfig, recode, train_student
 log = logging.getLogger("soul.training")
 
 PROBE = "probe.safetensors"
+BASELINE = "baseline.safetensors"
 STAGES = (
     "bank", "listener", "autoencoder", "encode", "codebook", "teacher", "student", "match",
     "recode", "light", "export", "probe", "evaluate",
@@ -298,8 +300,11 @@ class Run:
         train_matched(student.train(), teacher, data, r.match, folder, r.seed, show)
 
     def export(self) -> None:
-        """`model/`: what `soul serve --model FOLDER` loads."""
+        """`model/`: what `soul serve --model FOLDER` loads; and what it is measured against."""
         save(self.diffusion_model("match"), self.folder / "model")
+        save_baseline(
+            self.diffusion_model("teacher"), self.painter().decoder, self.folder / BASELINE
+        )
 
     def train_probe(self) -> None:
         """The eye that reads mouths from pictures; it judges, and never trains anything else."""
