@@ -329,9 +329,11 @@ def test_after_blend_and_window_nothing_of_the_old_words_is_left(
         for state in (born, told):
             audio = listen(model, [state], torch.zeros(1, SOUL_TEST.window_samples))
             commit(model, [state], latents[n], audio)
-    for name in ("keys", "values", "sink_keys", "sink_values"):
-        left, right = (getattr(state.window, name) for state in (told, born))
-        torch.testing.assert_close(left, right, atol=1e-6, rtol=0)
+    old, new = told.window, born.window
+    torch.testing.assert_close(old.keys, new.keys, atol=1e-6, rtol=0)
+    torch.testing.assert_close(old.values, new.values, atol=1e-6, rtol=0)
+    torch.testing.assert_close(old.sink_keys, new.sink_keys, atol=1e-6, rtol=0)
+    torch.testing.assert_close(old.sink_values, new.sink_values, atol=1e-6, rtol=0)
     assert torch.equal(told.words, born.words)
 
 
@@ -382,7 +384,8 @@ def test_a_stream_does_not_grow(model: Soul, portraits: Tensor) -> None:
     def numbers() -> int:
         window, reference = state.window, state.reference
         held = (window.keys, window.values, window.sink_keys, window.sink_values, state.decoder,
-                state.words, state.pivotal, reference.picture, reference.fine, reference.coarse)  # fmt: skip
+                state.words, state.pivotal,
+                reference.picture, reference.fine, reference.coarse)  # fmt: skip
         return sum(t.untyped_storage().nbytes() for t in held)
 
     sizes = []

@@ -111,7 +111,7 @@ def test_a_server_that_does_not_say_a_second_is_named(seconds: str) -> None:
         ("{", Close.INVALID_DATA, "is not JSON"),
         ("[" * 50_000, Close.INVALID_DATA, "is not JSON"),
         ("[]", Close.POLICY, "expected a JSON object"),
-        ('{"type": "dance"}', Close.POLICY, "'dance'; expected \"start\", \"prompt\", "),
+        ('{"type": "dance"}', Close.POLICY, '\'dance\'; expected "start", "prompt", '),
         ('{"type": ["start"]}', Close.POLICY, "'start'"),
         ('{"type": "ping", "x": 1}', Close.POLICY, "unknown field 'x'"),
         (started(portrait="../../etc"), Close.POLICY, "'../../etc'"),

@@ -24,9 +24,9 @@ from soul.timebase import FRAMES_PER_LATENT
 
 TIMESTEPS = 1000.0  # Wan's scale: noise level 1 is timestep 1000
 
-# Chunks over which a stream's words move to a new prompt's, so that the picture does not jump. The
-# chunk that brings the prompt begins within 160 ms, the words are there 480 ms later; with 105 ms of
-# computing and margin and the browser's 60 ms that leaves a fifth of the second that it may take.
+# Chunks over which a stream's words move to a new prompt's, so that the picture does not jump. In a
+# call the chunk that brings the prompt begins within 160 ms, and 480 ms later the words are there:
+# with computing, playout and browser (165 ms) they are on the screen within a second.
 BLEND_CHUNKS = 3
 
 

@@ -90,9 +90,9 @@ class Performer:
         """One forward for `works`, one chunk of each stream, all of one step count.
 
         Pictures are yielded before the clean pass that writes keys and values, so that they need
-        not wait for it: run the iterator to its end. So is whatever a new prompt costs. `times` are
-        the whole batch's; `commit` is that of the stream's previous chunk. ValueError for an unknown
-        stream or mixed steps.
+        not wait for it, nor for what a new prompt costs: run the iterator to its end. `times` are
+        the whole batch's; `commit` is that of the stream's previous chunk. ValueError for an
+        unknown stream or mixed steps.
         """
         states = self._states_of(works)
         with torch.inference_mode():
