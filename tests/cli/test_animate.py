@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 from soul.cli.main import app
 from soul.cli.plan import prompt_at, prompts_by_chunk
 from soul.media.portrait import PortraitLimits
+from soul.model import sample
 from soul.model.config import PRESETS
 from soul.model.load import save
-from soul.model.sample import build
+from soul.model.sample import Soul, StreamState, build, set_prompt
 
 RUNNER = CliRunner()
 FIELDS = {
@@ -107,17 +108,21 @@ def test_the_same_seed_gives_the_same_film(
     assert not np.array_equal(films[0], films[2])
 
 
-def test_prompts_over_time_change_the_film_from_then_on(
-    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+def test_prompts_over_time_are_brought_by_their_chunks(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    told: list[tuple[int, str]] = []
+
+    def record(model: Soul, state: StreamState, prompt: str) -> None:
+        told.append((state.chunk, prompt))
+        set_prompt(model, state, prompt)
+
+    monkeypatch.setattr(sample, "set_prompt", record)
     speech = wav(tmp_path / "speech.wav", 16_000)
-    films = []
-    for more in ((), ("--at", "0.4:a sad person", "--at", "0.2:a happy person: smiling")):
-        code, _, said = run(speech, "--prompt", "calm", "--steps", "1", *more)
-        assert code == 0, said
-        with av.open(str(tmp_path / "out.mp4")) as film:
-            films.append([frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)])
-    assert [len(film) for film in films] == [25, 25]
+    prompts = ("--prompt", "calm", "--at", "0.4:a sad person", "--at", "0.2:happy: smiling")
+    code, _, said = run(speech, "--steps", "1", *prompts)
+    assert code == 0, said
+    assert told == [(1, "happy: smiling"), (2, "a sad person")]
 
 
 def test_a_prompt_is_brought_by_the_chunk_in_which_its_time_lies() -> None:

@@ -167,7 +167,8 @@ class SoulClient:
             raise UnexpectedMessage(f"the server sent a message of the type {kind!r}")
 
     def _fail(self, error: SoulError) -> None:
-        for waiting in (self._answer, self._ended, *self._prompts):
+        asked: list[asyncio.Future[Any]] = [self._answer, self._ended, *self._prompts]
+        for waiting in asked:
             if not waiting.done():
                 waiting.set_exception(error)
                 waiting.exception()  # whoever waits hears it; nobody has to
