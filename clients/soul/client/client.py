@@ -56,7 +56,7 @@ class SoulClient:
         self._answer: asyncio.Future[Answer] = _future()
         self._ended: asyncio.Future[str] = _future()
         self._prompts: deque[asyncio.Future[float]] = deque()  # the server answers in order
-        self._starting = False
+        self._begun = False
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._live())]
 
     @classmethod
@@ -77,7 +77,7 @@ class SoulClient:
     async def start(self, offer_sdp: str, portrait: str, prompt: str = "") -> Answer:
         """Starts the conversation; once a client. Refused says why not, ConnectionLost that the
         server is gone."""
-        self._starting = True
+        self._begun = True
         await self._send(type="start", sdp=offer_sdp, portrait=portrait, prompt=prompt)
         return await asyncio.shield(self._answer)
 
@@ -89,7 +89,7 @@ class SoulClient:
         seconds begin when the server answers the offer. Refused if there was no `start` or the
         prompt is too long, which ends the conversation; ConnectionLost if it is over.
         """
-        if self._starting:
+        if self._begun:
             await asyncio.shield(self._answer)  # from then on each prompt has an answer of its own
         if self._ended.done():
             raise ConnectionLost("the conversation is over")

@@ -207,8 +207,8 @@ def move_words(model: Soul, states: Sequence[StreamState]) -> None:
 
     The sink's keys and values were computed with the old words, and so were the ring's: those leave
     by themselves, within one window. At each step, because a sink that follows later than the words
-    would be a jump of its own. That costs one pass over the pivotal latent alone, without context,
-    in each of BLEND_CHUNKS chunks, however often prompts are told, after the pictures have left.
+    would be a jump of its own. That costs one pass a chunk while words move, however often prompts
+    are told: over the pivotal latent alone, without context, and after the pictures have left.
     """
     moving = []
     for state in states:
