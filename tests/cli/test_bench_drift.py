@@ -15,8 +15,9 @@ from soul.cli.main import app
 from soul.model.config import SOUL_TEST
 from soul.model.load import save
 from soul.model.sample import build
+from soul.training import drift as rollout
 from soul.training import identity, speech
-from soul.training.drift import DriftConfig, drawn_subject
+from soul.training.drift import DriftConfig, Take, drawn_subject
 
 
 def bench(*arguments: str) -> Result:
@@ -34,9 +35,18 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+def noise(config: DriftConfig, minute: int) -> Take:
+    """A take that is the same each time: voices are not quite, see `speech.speak`."""
+    rng = np.random.default_rng([config.seed, minute])
+    pcm = rng.normal(0, 0.1, 640 * config.frames).astype(np.float32)
+    opening = rng.random(config.frames).astype(np.float32)
+    return Take(pcm, opening, opening < 0.2)
+
+
 @pytest.fixture(autouse=True)
 def short_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drift, "CHUNKS_A_MINUTE", 12)
+    monkeypatch.setattr(rollout, "take", noise)
 
 
 def read(folder: Path) -> list[dict[str, object]]:
@@ -95,9 +105,12 @@ def test_a_portrait_from_a_file_has_no_parts_and_says_so(model: str, tmp_path: P
         (("--hours", "0.01"), "--hours 0.01 is too short"),
         (("--hours", "nan"), "--hours nan is too short"),
         (("--hours", "1", "--minutes", "5"), "--hours 1 and --minutes 5 are both given"),
+        (("--noise", "0.5"), "--noise 0.5 has no use here; expected --ablation"),
+        (("--ablation", "--weights-off", "-1"), "--weights-off -1 is not a size"),
+        (("--ablation", "--noise", "nan"), "--noise nan is not a size"),
     ],
 )
-def test_lengths_that_cannot_be_are_one_sentence(arguments: tuple[str, ...], sentence: str) -> None:
+def test_options_that_cannot_be_are_one_sentence(arguments: tuple[str, ...], sentence: str) -> None:
     done = bench(*arguments)
     assert done.exit_code == 2
     assert sentence in done.stderr

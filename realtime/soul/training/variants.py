@@ -27,7 +27,7 @@ class Damage:
 
     noise: float = 0.2  # standard deviation, added to every latent that becomes context
     weights: float = 0.01  # share by which each weight of the DiT is off, standard deviation
-    seed: int = 7
+    seed: int = 7  # of both
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,11 +136,15 @@ def drift(
         bool, typer.Option("--ablation", help="Compare codebooks, in a table of eight streams.")
     ] = False,
     noise: Annotated[
-        float, typer.Option(help="Of the damaged student's context, in an ablation.", min=0)
-    ] = 0.2,
+        float | None,
+        typer.Option(
+            help="Of a damaged student's context, standard deviation.", show_default="0.2"
+        ),
+    ] = None,
     weights_off: Annotated[
-        float, typer.Option(help="Share that each of its weights is off by.", min=0, max=1)
-    ] = 0.01,
+        float | None,
+        typer.Option(help="Share that each of its weights is off by.", show_default="0.01"),
+    ] = None,
 ) -> None:
     """Whether a person looks and speaks the same after hours, faster than real time.
 
@@ -159,8 +163,9 @@ def drift(
       soul bench drift --hours 8 --out drift
 
       soul bench drift --ablation --minutes 20 --out ablation
-    """  # fmt: skip
+    """
     length = whole_minutes(hours, minutes)
+    told = told_damage(ablation, noise, weights_off)
     need_extra("bench drift")
     need_voices("bench drift")
     from soul.cli.bench.ablation import bench_ablation
@@ -169,7 +174,7 @@ def drift(
 
     machine = asdict(describe())
     options = DriftOptions(model, device, threads, length, seed, portrait, out)
-    damage = Damage(noise, weights_off)
+    damage = Damage(**told)
     _print(
         lambda: {
             "machine": machine,
@@ -180,7 +185,7 @@ def drift(
 
 
 def whole_minutes(hours: float | None, minutes: int | None) -> int:
-    """How many minutes were asked for; ends the command if not one of both says at least two."""
+    """How many minutes were asked for; ends the command if that is no length to compare."""
     if hours is not None and minutes is not None:
         fail(f"--hours {hours:g} and --minutes {minutes} are both given; expected one", BAD_INPUT)
     if hours is None:
@@ -191,6 +196,18 @@ def whole_minutes(hours: float | None, minutes: int | None) -> int:
         told = f"--minutes {minutes}" if hours is None else f"--hours {hours:g}"
         fail(f"{told} is too short; expected at least two minutes to compare", BAD_INPUT)
     return length
+
+
+def told_damage(ablation: bool, noise: float | None, weights_off: float | None) -> dict[str, float]:
+    """What of `Damage` was told; ends the command if it has no use or is no size."""
+    given = {"noise": noise, "weights": weights_off}
+    told = {name: value for name, value in given.items() if value is not None}
+    for option, value in (("--noise", noise), ("--weights-off", weights_off)):
+        if value is not None and not ablation:
+            fail(f"{option} {value:g} has no use here; expected --ablation with it", BAD_INPUT)
+        if value is not None and not 0 <= value < math.inf:
+            fail(f"{option} {value:g} is not a size; expected a number from 0", BAD_INPUT)
+    return told
 
 
 async def _with_browser(bench: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
