@@ -28,7 +28,7 @@ TINY = IdentityRecipe(people=8, frames=2, held_out=6, steps=40, batch=8)
 
 def test_people_are_drawn_twice_and_move() -> None:
     people = draw_people(np.random.default_rng(0), 2, 2)
-    assert people.shape == (2, 2, 2, 128, 128, 3)
+    assert people.shape == (2, 2, 2, 96, 96, 3)
     corners = people[0, :, :, :4, :4].reshape(2, 2, -1).astype(int)
     assert np.abs(corners[0] - corners[1]).mean() > 5  # another place
     assert (people[0, 0, 0] != people[0, 0, 1]).any()

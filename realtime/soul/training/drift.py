@@ -197,7 +197,9 @@ def first_of(seen: Seen, embedding: Embedding) -> First:
 
 
 def median_of(seen: Seen) -> Pictures:
-    return np.median(seen.pictures, 0).astype(np.uint8)
+    """A minute's picture [H, W, 3] without its moments."""
+    median: Pictures = np.median(seen.pictures, 0).astype(np.uint8)
+    return median
 
 
 def figures(

@@ -31,7 +31,7 @@ Pictures = NDArray[np.uint8]
 SHIPPED = Path(__file__).parent / "weights" / "identity.safetensors"
 SIDE = 64  # pixels that the eye looks at
 DIMENSIONS = 64
-DRAWN = 128  # pixels a side of the pictures that it learns from
+DRAWN = 96  # pixels a side of the pictures that it learns from
 _HEAD = (28 / 256, 8 / 256, 200 / 256)  # left, top, side of what it sees, shares of the picture
 _SHIFT = 4 / 256  # by which training moves the picture, share of its side
 _SCENES = 2  # that each person is drawn in; a pair is one picture of each
@@ -126,11 +126,11 @@ def train_identity(
     batch = min(recipe.batch, recipe.people)
     for step in range(recipe.steps):
         who = rng.choice(recipe.people, batch, replace=False)
-        seen = [
+        first, second = (
             embedding(spoilt(rng, from_bytes(people[who, scene, picks]).to(device)))
             for scene, picks in enumerate(rng.integers(0, recipe.frames, (_SCENES, batch)))
-        ]
-        loss = nt_xent(*seen, recipe.temperature)
+        )
+        loss = nt_xent(first, second, recipe.temperature)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
@@ -165,7 +165,7 @@ def _looked_at(embedding: Embedding, rng: np.random.Generator, person: Pictures)
 
 
 def draw_people(rng: np.random.Generator, people: int, frames: int) -> Pictures:
-    """uint8 [people, 2 scenes, frames, 128, 128, 3]: each person moves at will in both."""
+    """uint8 [people, 2 scenes, frames, 96, 96, 3]: each person moves at will in both."""
     drawn = np.zeros((people, _SCENES, frames, DRAWN, DRAWN, 3), np.uint8)
     for person in drawn:
         who = draw_identity(rng)

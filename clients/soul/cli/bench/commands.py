@@ -165,7 +165,7 @@ def drift(
       soul bench drift --ablation --minutes 20 --out ablation
     """
     length = whole_minutes(hours, minutes)
-    told = told_damage(ablation, noise, weights_off)
+    check_damage(ablation, noise, weights_off)
     need_extra("bench drift")
     need_voices("bench drift")
     from soul.cli.bench.ablation import bench_ablation
@@ -174,7 +174,11 @@ def drift(
 
     machine = asdict(describe())
     options = DriftOptions(model, device, threads, length, seed, portrait, out)
-    damage = Damage(**told)
+    usual = Damage()
+    damage = Damage(
+        usual.noise if noise is None else noise,
+        usual.weights if weights_off is None else weights_off,
+    )
     _print(
         lambda: {
             "machine": machine,
@@ -198,16 +202,13 @@ def whole_minutes(hours: float | None, minutes: int | None) -> int:
     return length
 
 
-def told_damage(ablation: bool, noise: float | None, weights_off: float | None) -> dict[str, float]:
-    """What of `Damage` was told; ends the command if it has no use or is no size."""
-    given = {"noise": noise, "weights": weights_off}
-    told = {name: value for name, value in given.items() if value is not None}
+def check_damage(ablation: bool, noise: float | None, weights_off: float | None) -> None:
+    """Ends the command if what was told of the damage has no use, or is no size."""
     for option, value in (("--noise", noise), ("--weights-off", weights_off)):
         if value is not None and not ablation:
             fail(f"{option} {value:g} has no use here; expected --ablation with it", BAD_INPUT)
         if value is not None and not 0 <= value < math.inf:
             fail(f"{option} {value:g} is not a size; expected a number from 0", BAD_INPUT)
-    return told
 
 
 async def _with_browser(bench: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:

@@ -54,7 +54,8 @@ def _share(
     """
     drawn = [still, *(_portrait(repaint(identity, n * STEP), len(still)) for n in (1, 2))]
     changes = [np.abs(b - a).max(-1) for a, b in pairwise(drawn)]
-    return np.minimum(changes[0], changes[1]) / (255.0 * STEP)
+    share: NDArray[np.float64] = np.minimum(*changes) / (255.0 * STEP)
+    return share
 
 
 def _portrait(identity: Identity, size: int) -> NDArray[np.float64]:
