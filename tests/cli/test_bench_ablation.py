@@ -26,14 +26,14 @@ def test_the_table_is_rows_lines_and_something_to_read(
     done = CliRunner().invoke(
         app,
         [
-            "bench", "drift", "--ablation", "--minutes", "2", "--threads", "1", "--noise", "0.5",
+            "bench", "drift", "--ablation", "--minutes", "2", "--threads", "1", "--noise", "0.3",
             "--model", str(tmp_path / "tiny"), "--out", str(out),
         ],
         env={"COLUMNS": "200"},
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     printed = json.loads(done.stdout)
-    assert printed["damage"] == {"noise_in_context": 0.5, "weights_off": 0.01}
+    assert printed["damage"] == {"noise_in_context": 0.3, "weights_off": 0.01}
     rows = {(row["student"], row["codebook"]): row for row in printed["rows"]}
     assert len(rows) == 8
     for student in ("healthy", "damaged"):

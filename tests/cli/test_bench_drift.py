@@ -17,7 +17,7 @@ from soul.model.load import save
 from soul.model.sample import build
 from soul.training import drift as rollout
 from soul.training import identity, speech
-from soul.training.drift import DriftConfig, Take, drawn_subject
+from soul.training.drift import DriftConfig, Take
 
 
 def bench(*arguments: str) -> Result:
@@ -57,39 +57,52 @@ def read(folder: Path) -> list[dict[str, object]]:
     return lines
 
 
-def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(model: str, tmp_path: Path) -> None:
-    arguments = ("--model", model, "--seed", "5", "--out")
-    whole = bench(*arguments, str(tmp_path / "whole"), "--minutes", "3")
-    assert whole.exit_code == 0, whole.output
-    half = bench(*arguments, str(tmp_path / "half"), "--minutes", "2")
-    assert "minute 2 of 2" in half.stderr
-    with (tmp_path / "half" / "minutes.jsonl").open("a") as file:
+@pytest.fixture(scope="module")
+def me(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A portrait's file."""
+    path = tmp_path_factory.mktemp("portrait") / "me.png"
+    picture = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    Image.fromarray(picture).save(path)
+    return str(path)
+
+
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
+    model: str, me: str, tmp_path: Path
+) -> None:
+    arguments = ("--model", model, "--portrait", me, "--seed", "5", "--out")
+    whole, half = str(tmp_path / "whole"), tmp_path / "half"
+    assert bench(*arguments, whole, "--minutes", "3").exit_code == 0
+    assert "minute 2 of 2" in bench(*arguments, str(half), "--minutes", "2").stderr
+    with (half / "minutes.jsonl").open("a") as file:
         file.write('{"minute": 3, "begun": "and not kept"}\n')
-    rest = bench(*arguments, str(tmp_path / "half"), "--minutes", "3")
+    rest = bench(*arguments, str(half), "--minutes", "3")
     assert rest.exit_code == 0, rest.output
     assert "minute 2 of" not in rest.stderr
-    assert read(tmp_path / "half") == read(tmp_path / "whole")
-    printed, kept = json.loads(rest.stdout), tmp_path / "half"
-    assert printed["machine"]["cores"] >= 1
-    assert printed["length_minutes"] == 3
-    assert printed["minutes"][0]["identity_distance"] == 0
-    assert 0 < printed["minutes"][2]["pulled_back"] <= 1
-    assert 0 < printed["minutes"][2]["codebook_share"] < 1
-    assert set(printed["minutes"][2]["tint"]) == {
-        "picture", "skin", "hair", "clothes", "background",
-    }  # fmt: skip
-    assert json.loads((kept / "report.json").read_text()).items() <= printed.items()
-    assert Image.open(kept / "sheet.png").size == (3 * 256, 256)
-    assert (kept / "curves.png").exists()
-    other = bench("--model", model, "--seed", "6", "--out", str(kept), "--minutes", "3")
+    assert read(half) == read(Path(whole))
+    other = bench("--model", model, "--portrait", me, "--out", str(half), "--minutes", "3")
     assert other.exit_code == 1
-    assert "holds a measurement with" in other.stderr
+    assert "holds a measurement with seed 5, this one has 130001" in other.stderr
 
 
-def test_a_portrait_from_a_file_has_no_parts_and_says_so(model: str, tmp_path: Path) -> None:
-    still = drawn_subject(DriftConfig(seed=1), 256).portrait
-    Image.fromarray(still).save(tmp_path / "me.png")
-    done = bench("--model", model, "--minutes", "2", "--portrait", str(tmp_path / "me.png"))
+def test_a_drawn_person_is_measured_part_by_part(model: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = bench("--model", model, "--minutes", "2", "--out", str(out))
+    assert done.exit_code == 0, done.output
+    printed = json.loads(done.stdout)
+    assert printed["machine"]["cores"] >= 1
+    assert (printed["length_minutes"], printed["parts"]) == (2, "known")
+    first, last = printed["minutes"]
+    assert first["identity_distance"] == pytest.approx(0, abs=1e-6)
+    assert set(last["tint"]) == {"picture", "skin", "hair", "clothes", "background"}
+    assert 0 < last["pulled_back"] <= 1
+    assert 0 < last["codebook_share"] < 1
+    assert json.loads((out / "report.json").read_text()).items() <= printed.items()
+    assert Image.open(out / "sheet.png").size == (2 * 256, 256)
+    assert (out / "curves.png").exists()
+
+
+def test_a_portrait_from_a_file_has_no_parts_and_says_so(model: str, me: str) -> None:
+    done = bench("--model", model, "--minutes", "2", "--portrait", me)
     assert done.exit_code == 0, done.output
     printed = json.loads(done.stdout)
     assert printed["parts"] == "unknown: the portrait is not a drawn one"
@@ -147,10 +160,10 @@ def test_missing_extra_voices_and_eye_are_one_sentence(
     assert "expected the weights of an identity embedding" in done.stderr
 
 
-def test_a_kept_stream_that_is_broken_is_one_sentence(model: str, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    assert bench("--model", model, "--minutes", "2", "--out", str(out)).exit_code == 0
-    (out / "stream.pt").write_bytes(np.zeros(9).tobytes())
-    done = bench("--model", model, "--minutes", "3", "--out", str(out))
+def test_a_kept_stream_that_is_broken_is_one_sentence(model: str, me: str, tmp_path: Path) -> None:
+    arguments = ("--model", model, "--portrait", me, "--out", str(tmp_path))
+    assert bench(*arguments, "--minutes", "2").exit_code == 0
+    (tmp_path / "stream.pt").write_bytes(b"no stream")
+    done = bench(*arguments, "--minutes", "3")
     assert done.exit_code == 1
     assert "stream.pt could not be read, expected a kept stream" in done.stderr

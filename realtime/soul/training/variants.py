@@ -25,7 +25,7 @@ BOOKS = ("off", "hard", "pullback", "extended")
 class Damage:
     """How a student is made to drift."""
 
-    noise: float = 0.2  # standard deviation, added to every latent that becomes context
+    noise: float = 0.5  # standard deviation, added to every latent that becomes context
     weights: float = 0.01  # share by which each weight of the DiT is off, standard deviation
     seed: int = 7  # of both
 

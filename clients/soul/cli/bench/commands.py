@@ -138,7 +138,7 @@ def drift(
     noise: Annotated[
         float | None,
         typer.Option(
-            help="Of a damaged student's context, standard deviation.", show_default="0.2"
+            help="Of a damaged student's context, standard deviation.", show_default="0.5"
         ),
     ] = None,
     weights_off: Annotated[
