@@ -172,20 +172,14 @@ def drift(
     from soul.cli.bench.drift import DriftOptions, bench_drift
     from soul.training.variants import Damage
 
-    machine = asdict(describe())
-    options = DriftOptions(model, device, threads, length, seed, portrait, out)
+    machine = describe()  # first: the load is that of before
+    options = DriftOptions(machine, model, device, threads, length, seed, portrait, out)
     usual = Damage()
     damage = Damage(
         usual.noise if noise is None else noise,
         usual.weights if weights_off is None else weights_off,
     )
-    _print(
-        lambda: {
-            "machine": machine,
-            **(bench_ablation(options, damage) if ablation else bench_drift(options)),
-        },
-        "drift",
-    )
+    _print(lambda: bench_ablation(options, damage) if ablation else bench_drift(options), "drift")
 
 
 def whole_minutes(hours: float | None, minutes: int | None) -> int:

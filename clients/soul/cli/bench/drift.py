@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from soul.cli.bench.diary import Diary, plain
+from soul.cli.bench.machine import Machine
 from soul.cli.bench.server import BenchError
 from soul.cli.console import stderr
 from soul.media.portrait import PortraitError, read_portrait_file
@@ -43,8 +44,9 @@ LABEL = "stream"
 
 @dataclass(frozen=True, slots=True)
 class DriftOptions:
-    """What the command was told."""
+    """What the command was told, and where."""
 
+    machine: Machine
     model: str
     device: str
     threads: int
@@ -170,6 +172,7 @@ def heading(options: DriftOptions, subject: Subject) -> dict[str, Any]:
     """What was measured."""
     parts = "known" if subject.parts is not None else "unknown: the portrait is not a drawn one"
     return {
+        "machine": asdict(options.machine),
         "model": options.model,
         "device": options.device,
         "threads": options.threads,
