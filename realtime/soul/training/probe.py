@@ -194,21 +194,23 @@ def _augmented(rng: np.random.Generator, faces: Tensor) -> tuple[Tensor, Tensor]
     """Mirror, shift, light, blur and noise, drawn once a batch or once a picture."""
     if rng.random() < 0.5:
         faces = faces.flip(3)
-    faces = _relit(rng, faces)
+    faces = relit(rng, faces)
     if rng.random() < 0.6:
-        faces = _blurred(faces, rng.uniform(0.3, 1.6))
+        faces = blurred(faces, rng.uniform(0.3, 1.6))
     faces = faces + rng.uniform(0.0, 0.08) * torch.randn_like(faces)
     return _shifted_crop(rng, faces, _MOUTH), _shifted_crop(rng, faces, _EYES)
 
 
-def _relit(rng: np.random.Generator, faces: Tensor) -> Tensor:
+def relit(rng: np.random.Generator, faces: Tensor) -> Tensor:
+    """Pictures [B, 3, H, W] in -1 .. 1 under another light each, and with another contrast."""
     shape = (len(faces), 3, 1, 1)
     contrast = torch.from_numpy(rng.uniform(0.8, 1.2, shape).astype(np.float32)).to(faces.device)
     light = torch.from_numpy(rng.normal(0.0, 0.08, shape).astype(np.float32)).to(faces.device)
     return faces * contrast + light
 
 
-def _blurred(faces: Tensor, sigma: float) -> Tensor:
+def blurred(faces: Tensor, sigma: float) -> Tensor:
+    """Pictures [B, 3, H, W] under a Gaussian of `sigma` pixels, cut off at four pixels."""
     offsets = torch.arange(-4, 5, device=faces.device)
     window = torch.exp(-(offsets**2) / (2 * sigma**2))
     window = (window / window.sum()).expand(3, 1, 1, 9)

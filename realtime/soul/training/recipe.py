@@ -1,9 +1,10 @@
 """`soul train`: every stage from nothing to weights that serve, in order.
 
 bank → listener → autoencoder → encode → codebook → teacher → student → recode → light → export →
-probe → evaluate. A stage that has left its `done` file is not run again. The long ones (bank and
-whatever has a checkpoint) go on where they were stopped; encode, codebook, recode, export, probe
-and evaluate start over, a few minutes each. Everything follows from the recipe and its seed.
+probe → identity → evaluate. A stage that has left its `done` file is not run again. The long ones
+(bank and whatever has a checkpoint) go on where they were stopped; encode, codebook, recode,
+export, probe, identity and evaluate start over, a few minutes each. Everything follows from the
+recipe and its seed.
 """
 
 import json
@@ -42,6 +43,7 @@ from soul.training.diffusion import (
     train_teacher,
 )
 from soul.training.evaluate import TrialConfig, evaluate
+from soul.training.identity import IdentityRecipe, train_identity, verify
 from soul.training.life import lids_of
 from soul.training.listener import Listener, ListenerConfig, train_listener
 from soul.training.probe import load_probe, train_probe
@@ -51,14 +53,17 @@ from soul.training.samples import Sampling, show_rollouts
 log = logging.getLogger("soul.training")
 
 PROBE = "probe.safetensors"
+IDENTITY = "identity.safetensors"
 STAGES = (
     "bank", "listener", "autoencoder", "encode", "codebook", "teacher", "student", "recode",
-    "light", "export", "probe", "evaluate",
+    "light", "export", "probe", "identity", "evaluate",
 )  # fmt: skip
 
 
 VOICED = ("bank", "listener", "probe", "evaluate")  # they draw takes, and takes are spoken
-FREE = ("length", "save_every", "threads", "processes", "device")  # may change within a run
+FREE = (  # may change within a run; nothing but its own stage knows of `identity`
+    "length", "save_every", "threads", "processes", "device", "identity",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ class Recipe:
     student: StudentConfig = StudentConfig()
     quantile: float = 0.995  # of nearest-centroid distances: τ
     probe_steps: int = 1500
+    identity: IdentityRecipe = IdentityRecipe()
     trials: TrialConfig = TrialConfig()
     seed: int = 0
     processes: int = 2
@@ -101,6 +107,7 @@ def small(recipe: Recipe) -> Recipe:
         teacher=replace(recipe.teacher, length=short, batch=1, chunks=2),
         student=replace(recipe.student, length=short, batch=1, chunks=2, teacher_steps=2),
         probe_steps=5,
+        identity=replace(recipe.identity, people=4, held_out=3, steps=5, batch=4),
         trials=replace(recipe.trials, trials=1, chunks=12),
     )
 
@@ -139,6 +146,7 @@ class Run:
             "light": self.train_light,
             "export": self.export,
             "probe": self.train_probe,
+            "identity": self.train_identity,
             "evaluate": self.evaluate,
         }
 
@@ -288,6 +296,15 @@ class Run:
         """The eye that reads mouths from pictures; it judges, and never trains anything else."""
         r = self.recipe
         train_probe(r.seed, r.probe_steps, device=r.device).save(self.folder / PROBE)
+
+    def train_identity(self) -> None:
+        """The eye that tells people apart, and in identity.json how well; it judges as well."""
+        r = self.recipe
+        embedding = train_identity(r.seed, r.identity, r.device)
+        embedding.save(self.folder / IDENTITY)
+        found = asdict(verify(embedding, r.seed, r.identity))
+        (self.folder / "identity.json").write_text(json.dumps(found, indent=2) + "\n")
+        log.info("identity  %s", json.dumps(found))
 
     def evaluate(self) -> None:
         """`report.json` and `trials.png`: the exported model on what it never saw."""
