@@ -15,15 +15,15 @@ BLINKS = (60, 150, 200, 330)
 CLEAN = Picture(0.0, 0.0, 1.0, 40.0)
 
 
-def made_take(prompt: str = "a calm person speaking") -> Trial:
+def made_take(prompt: str = "a calm person speaking", frames: int = FRAMES) -> Trial:
     """12 s of speech and 4 s of silence, seen and rendered exactly as they should be."""
-    at = np.arange(FRAMES)
+    at = np.arange(frames)
     talks = at < SPOKEN
     rng = np.random.default_rng(3)
-    loud, pitch = (np.convolve(rng.standard_normal(FRAMES), np.ones(6) / 6, "same") for _ in "12")
-    motion = neutral(FRAMES)
+    loud, pitch = (np.convolve(rng.standard_normal(frames), np.ones(6) / 6, "same") for _ in "12")
+    motion = neutral(frames)
     motion[:, COLUMN["mouth_open"]] = talks * (0.2 + 0.7 * np.sin(0.31 * at) ** 2)
-    for frame in CLOSURES:
+    for frame in CLOSURES.tolist():
         motion[frame : frame + 2, COLUMN["mouth_open"]] = 0.0
     motion[:, COLUMN["mouth_wide"]] = 0.8 * talks * np.sin(0.23 * at)
     motion[:, COLUMN["gaze_x"]] = 0.5 * np.sign(np.sin(0.05 * at))

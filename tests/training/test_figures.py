@@ -106,20 +106,9 @@ def test_what_takes_do_not_have_is_not_a_number() -> None:
     assert np.isnan(found.closed_in_silence)
     assert np.isnan(found.closed_in_silence_keyboard)
     assert np.isnan(found.bilabials_closed)
-    short = replace(takes, trials=(cut(whole, 100),), stare=replace(takes.stare, seen=np.ones(100)))
+    short = replace(takes, trials=(made_take(frames=350),))
+    short = replace(short, stare=replace(takes.stare, seen=np.ones(350, np.float32)))
     assert np.isnan(figures(short).longest_stare_seconds)
-
-
-def cut(trial: Trial, frames: int) -> Trial:
-    """The first frames of a take."""
-    sides = {
-        name: type(trial.truth)(*(curve[:frames] for curve in vars(side).values()))
-        for name, side in (("truth", trial.truth), ("seen", trial.seen), ("renders", trial.renders))
-    }
-    voice = replace(trial.voice, loudness=trial.voice.loudness[:frames])
-    voice = replace(voice, pitch=voice.pitch[:frames])
-    rest = {"silent": trial.silent[:frames], "told": trial.told[:frames], "voice": voice}
-    return replace(trial, **sides, **rest)
 
 
 def test_takes_without_speech_are_refused_and_silent_ones_counted_apart() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import nn
 
 from soul.training.motion import COLUMN, neutral
 from soul.training.probe import (
@@ -66,7 +67,8 @@ def test_the_shipped_probe_reads_people_it_never_saw() -> None:
 def test_readings_stay_in_their_ranges() -> None:
     probe = Probe().eval()
     for reader in (probe.mouth, probe.eyes, probe.head):
-        reader.tell[-1].bias.data.fill_(-9.0)  # type: ignore[union-attr, operator]
+        for weights in reader.tell[-1].parameters():
+            nn.init.constant_(weights, -9.0 if weights.ndim == 1 else 0.0)
     read = probe.read(np.zeros((1, 256, 256, 3), np.uint8))
     assert (read.mouth_open[0], read.eye_open[0]) == (0.0, 0.0)
     assert (read.mouth_wide[0], read.gaze_y[0], read.roll[0]) == (-1.0, -1.0, -1.0)
