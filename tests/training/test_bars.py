@@ -59,7 +59,7 @@ def test_figures_and_ranges_are_told_as_people_read_them() -> None:
     assert told(None, "seconds") == "—"
     assert asked(Range(0.995), "share") == "at least 99.5 %"
     assert asked(Range(None, 12.0), "seconds") == "at most 12 s"
-    assert asked(Range(-1.0, 1.0), "frames") == "within ± 1 frames"
+    assert asked(Range(-1.0, 1.0), "frames") == "within ± 1"
     assert asked(Range(8.0, 25.0), "a minute") == "8 to 25"
     assert asked("like people", "plain") == "like people"
 

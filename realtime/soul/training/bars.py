@@ -203,7 +203,7 @@ _READ: dict[Unit, str] = {
     "seconds": "{:.1f} s",
     "plain": "{:.2f}",
 }
-_ASKED: dict[Unit, str] = {"frames": "{:g} frames", "share": "{:.4g} %", "seconds": "{:g} s"}
+_ASKED: dict[Unit, str] = {"share": "{:.4g} %", "seconds": "{:g} s"}
 
 
 def told(value: float | None, unit: Unit) -> str:

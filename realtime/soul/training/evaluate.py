@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-
 from soul.model.sample import Soul
 from soul.timebase import FRAMES_PER_LATENT
 from soul.training.bars import as_json, judge
@@ -73,8 +71,7 @@ def evaluate(
             f"{SIZE}: the probe reads no other size"
         )
     known = {"model": model.config.name, "seed": config.seed} | dict(told or {})
-    with torch.inference_mode():
-        return judge_actor(live(model), probe, config, folder, known)
+    return judge_actor(live(model), probe, config, folder, known)
 
 
 def judge_actor(

@@ -75,7 +75,8 @@ def opening(model: str, story: Story) -> str:
         f'<p class="lede">{people} here whom the model never saw, with voices that it never '
         "heard. It was given one portrait and the sound. A small trained eye, the probe, reads "
         "mouth, lids, brows, gaze and head from every picture that it painted, and the drawn world "
-        "knows what they should have been.</p>"
+        "knows what they should have been. A ceiling is what the probe reads from the world’s own "
+        "renders of the same takes: no model can be seen to do better.</p>"
         f'<p class="count"><strong>{sum(reached)} of {len(reached)}</strong> measured bars are '
         "reached.</p></header>"
     )
@@ -97,7 +98,7 @@ def card(verdict: Verdict) -> str:
         f'<p class="value">{escape(told(verdict.value, bar.unit))}</p>{pill(verdict)}'
         f"<dl><dt>bar</dt><dd>{escape(asked(bar.bar, bar.unit))}</dd>"
         f"<dt>goal</dt><dd>{escape(asked(bar.goal, bar.unit))}</dd>"
-        f"<dt>renders</dt><dd>{escape(told(verdict.on_renders, bar.unit))}</dd></dl>"
+        f"<dt>ceiling</dt><dd>{escape(told(verdict.on_renders, bar.unit))}</dd></dl>"
         f'<p class="meaning">{escape(bar.meaning)}</p></article>'
     )
 
@@ -167,6 +168,13 @@ def lips_section(story: Story) -> str:
         lags,
         f"Lag of the mouth in {sum(counts.values())} stretches of 2.4 s of speech, in frames of "
         "40 ms: to the right of 0 it is late, to the left early.",
+    )
+    model, world = (
+        number(side.any_spoken_frame_closed, "share") for side in (story.seen, story.ceiling)
+    )
+    body += (
+        "<p>Lips meet often in speech: at any spoken frame, whatever the sound, they are seen "
+        f"closed within 80 ms in {model} of the model’s frames and {world} of the world’s.</p>"
     )
     return section("Opening against truth", lead, body)
 
@@ -248,8 +256,8 @@ def life_section(story: Story) -> str:
 
 def all_figures(verdicts: Sequence[Verdict]) -> str:
     lead = (
-        "The ceiling is the same figure of the world's own renders: what the probe would read from "
-        "a perfect model."
+        "What has to hold, and what is hoped for. Where a bar is in words, a viewer judges, and "
+        "the ceiling beside the figure is what to compare it with."
     )
     head = ("figure", "value", "ceiling", "bar", "goal", "")
     rows = []

@@ -136,7 +136,7 @@ def pairs(label: str, rows: Bars, unit: str = "", limit: float | None = None) ->
     known = [value for _, *two in rows for value in two if value is not None]
     low = min([0.0, *known])
     high = max([1e-6, *known, *([] if limit is None else [limit])])
-    left, right, row_height = 250.0, 70.0, 46.0
+    left, right, row_height = 270.0, 70.0, 46.0
     scale = (WIDTH - left - right) / (high - low)
     zero = left - low * scale
     height = row_height * len(rows) + 8

@@ -73,6 +73,7 @@ class Look:
 def live(model: Soul) -> Actor:
     """The model's rollout, chunk by chunk as in a call."""
 
+    @torch.inference_mode()
     def play(scene: Scene) -> Played:
         portrait = from_bytes(scene.artist.portrait())
         state = open_stream(model, portrait, scene.prompt, scene.seed)
