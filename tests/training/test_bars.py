@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 import pytest
 
 from soul.training.bars import BARS, Range, Verdict, as_json, asked, judge, told
-from soul.training.figures import Figures
+from soul.training.figures import SHAPED, Figures
 
 PERFECT: dict[str, object] = {bar.figure: 1.0 for bar in BARS}
 
@@ -13,6 +13,11 @@ PERFECT: dict[str, object] = {bar.figure: 1.0 for bar in BARS}
 def verdict(figure: str, value: float | None) -> Verdict:
     found = judge(PERFECT | {figure: value}, PERFECT)
     return next(one for one in found if one.bar.figure == figure)
+
+
+def test_the_table_says_which_frames_count_for_the_shape() -> None:
+    meaning = next(bar.meaning for bar in BARS if bar.figure == "mouth_width_correlation")
+    assert f"{100 * SHAPED:g} % of its widest" in meaning
 
 
 def test_every_bar_is_of_a_figure_that_there_is() -> None:

@@ -60,7 +60,7 @@ BARS: tuple[Bar, ...] = (
         "mouth_width_correlation",
         "Mouth shape",
         "Correlation of rounded (oo) against spread (ee) lips with the truth, frame by frame, in "
-        "those frames in which the mouth is truly open.",
+        "those frames in which the mouth is truly open, by more than 15 % of its widest.",
         "correlation", Range(0.6), Range(0.8), LIPS, True,
     ),
     Bar(
