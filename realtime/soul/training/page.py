@@ -68,7 +68,7 @@ def page(story: Story) -> str:
 
 def opening(model: str, story: Story) -> str:
     trials = len(story.takes.trials)
-    people = "one person speaks" if trials == 1 else f"{trials} people speak"
+    people = "One person speaks" if trials == 1 else f"{trials} people speak"
     reached = [v.met_bar for v in story.verdicts if v.met_bar is not None]
     return (
         f'<header><p class="eyebrow">Soul Live · evaluation</p><h1>Lips and life of {model}</h1>'
@@ -76,7 +76,7 @@ def opening(model: str, story: Story) -> str:
         "heard. It was given one portrait and the sound. A small trained eye, the probe, reads "
         "mouth, lids, brows, gaze and head from every picture that it painted, and the drawn world "
         "knows what they should have been. A ceiling is what the probe reads from the world’s own "
-        "renders of the same takes: no model can be seen to do better.</p>"
+        "renders of the same takes: what a perfect model would get.</p>"
         f'<p class="count"><strong>{sum(reached)} of {len(reached)}</strong> measured bars are '
         "reached.</p></header>"
     )
