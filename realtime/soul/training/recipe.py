@@ -46,7 +46,7 @@ from soul.training.evaluate import TrialConfig, evaluate
 from soul.training.identity import IdentityRecipe, train_identity, verify
 from soul.training.life import lids_of
 from soul.training.listener import Listener, ListenerConfig, train_listener
-from soul.training.probe import load_probe, train_probe
+from soul.training.probe import held_out_correlations, load_probe, train_probe
 from soul.training.progress import Length
 from soul.training.samples import Sampling, show_rollouts
 
@@ -295,7 +295,11 @@ class Run:
     def train_probe(self) -> None:
         """The eye that reads mouths from pictures; it judges, and never trains anything else."""
         r = self.recipe
-        train_probe(r.seed, r.probe_steps, device=r.device).save(self.folder / PROBE)
+        probe = train_probe(r.seed, r.probe_steps, device=r.device)
+        log.info(
+            "probe  held-out correlation  %s", in_one_line(held_out_correlations(probe, r.seed))
+        )
+        probe.save(self.folder / PROBE)
 
     def train_identity(self) -> None:
         """The eye that tells people apart, and in identity.json how well; it judges as well."""
@@ -307,11 +311,17 @@ class Run:
         log.info("identity  %s", json.dumps(found))
 
     def evaluate(self) -> None:
-        """`report.json` and `trials.png`: the exported model on what it never saw."""
+        """`report.json`, `index.html`, `trials.png`: the exported model on what it never saw."""
         device = self.recipe.device
         model, probe = load(str(self.folder / "model"), device), load_probe(self.folder / PROBE)
         figures = evaluate(model, probe.to(device), self.recipe.trials, self.folder)
-        log.info("evaluate  %s", json.dumps(figures))
+        numbers = {name: value for name, value in figures.items() if isinstance(value, float)}
+        log.info("evaluate  %s", in_one_line(numbers))
+
+
+def in_one_line(figures: dict[str, float]) -> str:
+    """Figures in one line."""
+    return "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
 
 
 def encoded_arrays(folder: Path, bank: Bank, model: SoulConfig) -> dict[str, np.memmap]:
