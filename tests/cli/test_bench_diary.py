@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from soul.cli.bench.diary import PICTURES, Diary, minute_of, plain, sheet
+from soul.cli.bench.diary import PICTURES, Diary, minute_of, sheet
 from soul.cli.bench.server import BenchError
 from soul.training.drift import Minute
 
@@ -68,4 +68,3 @@ def test_a_sheet_has_lines_of_ten() -> None:
     wide = sheet([PICTURE] * 12)
     assert wide.shape == (8, 40, 3)
     assert (wide[4:, 8:] == 255).all()
-    assert plain((1.0, float("nan"))) == [1.0, None]

@@ -22,7 +22,7 @@ from soul.measure.trend import trend
 from soul.model.config import SoulConfig
 from soul.model.sample import Soul, StreamState, advance, cut
 from soul.timebase import FRAME_RATE, FRAMES_PER_LATENT
-from soul.training.evaluate import CLOSED
+from soul.training.figures import CLOSED
 from soul.training.identity import Embedding
 from soul.training.motion import COLUMN
 from soul.training.performance import perform

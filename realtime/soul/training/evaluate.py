@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from soul.model.sample import Soul
 from soul.timebase import FRAMES_PER_LATENT
@@ -117,7 +118,7 @@ def play_all(actor: Actor, probe: Probe, config: TrialConfig) -> tuple[Takes, li
     return Takes(trials, tuple(hushes), stare), [look for _, look in played]
 
 
-def finite(value: object) -> object:
+def finite(value: Any) -> Any:
     """`value`, with None for every float in it that JSON has no word for."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None

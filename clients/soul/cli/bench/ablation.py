@@ -8,11 +8,12 @@ from typing import Any
 
 from rich.table import Table
 
-from soul.cli.bench.diary import LINES, Diary, plain
+from soul.cli.bench.diary import LINES, Diary
 from soul.cli.bench.drift import DriftOptions, Prepared, heading, prepare, settings_of, tell
 from soul.cli.bench.server import BenchError
 from soul.cli.console import stderr
 from soul.training.ablation import Entry, ablate, entries, rows
+from soul.training.evaluate import finite
 from soul.training.speech import SpeechError
 from soul.training.variants import Damage
 
@@ -29,7 +30,7 @@ def bench_ablation(options: DriftOptions, damage: Damage) -> dict[str, Any]:
         table = fill(ready, damage, diary)
     except (SpeechError, OSError) as error:
         raise BenchError(str(error)) from error
-    found: list[dict[str, Any]] = plain(rows(table, ready.config.chunks))
+    found: list[dict[str, Any]] = finite(rows(table, ready.config.chunks))
     report = {
         **heading(options, ready.subject),
         "length_minutes": options.minutes,

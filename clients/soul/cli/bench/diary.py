@@ -17,6 +17,7 @@ from PIL import Image
 
 from soul.cli.bench.server import BenchError
 from soul.training.drift import Minute, flat
+from soul.training.evaluate import finite
 
 PICTURES = 60  # at most, however long it takes
 COLUMNS = 10
@@ -72,7 +73,7 @@ class Diary:
         """A line, and now and then a picture and the curves so far."""
         self.series.setdefault(label, []).append(minute)
         with (self.folder / LINES).open("a") as file:
-            file.write(json.dumps({"of": label, **plain(asdict(minute))}) + "\n")
+            file.write(json.dumps({"of": label, **finite(asdict(minute))}) + "\n")
         if (minute.minute - 1) % self.every == 0 or minute.minute == self.minutes:
             self.draw()
             if picture is not None:
@@ -81,7 +82,7 @@ class Diary:
 
     def finish(self, report: dict[str, Any]) -> None:
         """The report, the last curves and the sheet."""
-        (self.folder / REPORT).write_text(json.dumps(plain(report), indent=2) + "\n")
+        (self.folder / REPORT).write_text(json.dumps(finite(report), indent=2) + "\n")
         self.draw()
         pictures = [np.asarray(Image.open(p)) for p in sorted(self.folder.glob("minute-*.png"))]
         if pictures:
@@ -109,15 +110,6 @@ def sheet(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     wide = min(COLUMNS, len(pictures))
     lines = [np.concatenate(cells[n : n + wide], 1) for n in range(0, len(cells), wide)]
     return np.concatenate(lines, 0)
-
-
-def plain(value: Any) -> Any:
-    """`value` with None for every float that JSON has no word for."""
-    if isinstance(value, dict):
-        return {name: plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def minute_of(line: dict[str, Any]) -> Minute:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from soul.cli.bench.diary import Diary, plain
+from soul.cli.bench.diary import Diary
 from soul.cli.bench.machine import Machine
 from soul.cli.bench.server import BenchError
 from soul.cli.console import stderr
@@ -34,6 +34,7 @@ from soul.training.drift import (
     live_minute,
     summary,
 )
+from soul.training.evaluate import finite
 from soul.training.snapshot import Snapshot, SnapshotError, keep, resume
 from soul.training.speech import SpeechError
 from soul.training.variants import Watched
@@ -103,7 +104,7 @@ def bench_drift(options: DriftOptions) -> dict[str, Any]:
     }
     if diary is not None:
         diary.finish(report)
-    found: dict[str, Any] = plain(report)
+    found: dict[str, Any] = finite(report)
     return found
 
 
