@@ -50,6 +50,8 @@ class FakeSession:
     hang_to_close: bool = False
     closed: str | None = None
     started: tuple[str, Picture, str] | None = None
+    prompts: list[str] = field(default_factory=list)
+    over: bool = False  # it has ended by itself, and has not said so yet
 
     async def start(self, offer_sdp: str, portrait: Picture, prompt: str) -> str:
         if "nonsense" in offer_sdp:
@@ -62,6 +64,12 @@ class FakeSession:
             await asyncio.Event().wait()
         self.started = (offer_sdp, portrait, prompt)
         return "v=0\r\ns=answer\r\n"
+
+    def set_prompt(self, prompt: str) -> float | None:
+        if self.over:
+            return None
+        self.prompts.append(prompt)
+        return 0.25 * len(self.prompts)
 
     async def close(self, reason: str) -> None:
         if self.hang_to_close:

@@ -66,7 +66,7 @@ UNTESTED = {
     "realtime/soul/training/world/scene.py": "judged by test_world_artist",
     "clients/soul/cli/console.py": "three lines of printing; every test of the room sees them",
     "clients/soul/cli/film.py": "test_animate reads back the films it writes",
-    "clients/soul/cli/plan.py": "plain data; test_animate fills it in",
+    "clients/soul/cli/plan.py": "test_animate fills it in and meets its sentences",
     "clients/soul/cli/render.py": "test_animate runs it",
     "clients/soul/cli/rooms.py": "test_serve and test_animate meet its sentences",
     "clients/soul/client/errors.py": "test_client raises and catches them",

@@ -12,10 +12,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from soul.cli.main import app
+from soul.cli.plan import prompt_at, prompts_by_chunk
 from soul.media.portrait import PortraitLimits
+from soul.model import sample
 from soul.model.config import PRESETS
 from soul.model.load import save
-from soul.model.sample import build
+from soul.model.sample import Soul, StreamState, build, set_prompt
 
 RUNNER = CliRunner()
 FIELDS = {
@@ -104,6 +106,43 @@ def test_the_same_seed_gives_the_same_film(
             films.append([frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)])
     assert np.array_equal(films[0], films[1])
     assert not np.array_equal(films[0], films[2])
+
+
+def test_prompts_over_time_are_brought_by_their_chunks(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, str]] = []
+
+    def record(model: Soul, state: StreamState, prompt: str) -> None:
+        told.append((state.chunk, prompt))
+        set_prompt(model, state, prompt)
+
+    monkeypatch.setattr(sample, "set_prompt", record)
+    speech = wav(tmp_path / "speech.wav", 16_000)
+    prompts = ("--prompt", "calm", "--at", "0.4:a sad person", "--at", "0.2:happy: smiling")
+    code, _, said = run(speech, "--steps", "1", *prompts)
+    assert code == 0, said
+    assert told == [(1, "happy: smiling"), (2, "a sad person")]
+
+
+def test_a_prompt_is_brought_by_the_chunk_in_which_its_time_lies() -> None:
+    told = ("4.0:a sad person", "0:a", "0.159:b: c", "0.16:d", "1e1:")
+    prompts = [prompt_at(text) for text in told]
+    expected = {0: "b: c", 1: "d", 25: "a sad person", 62: ""}
+    assert prompts_by_chunk(prompts, seconds=10.1) == expected
+
+
+@pytest.mark.parametrize(
+    "at", ["happy", "soon:happy", "-1:happy", "nan:happy", "inf:happy", ":happy", "3", "9:late"]
+)
+def test_a_prompt_at_no_time_is_one_sentence(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, at: str
+) -> None:
+    code, out, said = run(wav(tmp_path / "speech.wav", 4_000), f"--at={at}")
+    assert code == 2
+    assert out == ""
+    assert "expected SECONDS:PROMPT" in said or "the recording ends at 0.25 s" in said
+    assert list(tmp_path.glob("*out.mp4*")) == []
 
 
 @pytest.mark.parametrize(

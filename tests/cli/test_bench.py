@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from typer.testing import CliRunner
 
-from soul.cli.bench import browser, drift, live, machine, sessions, sounds
+from soul.cli.bench import browser, live, machine, sessions, sounds
 from soul.cli.bench.server import BenchError, Resources
 from soul.cli.main import app
 from soul.model.config import PRESETS
@@ -161,58 +160,3 @@ def test_missing_weights_are_told(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["bench", "model", "--model", str(tmp_path / "none")])
     assert done.exit_code == 1
     assert "expected a folder" in done.stderr
-
-
-def minute(level: int, spread: int = 0, pulled_back: float = 0.0) -> drift.Seen:
-    """Six pictures of one grey, every second one lighter by `spread`."""
-    pictures = np.full((6, 32, 32, 3), level, np.uint8)
-    pictures[::2] += np.uint8(spread)
-    return drift.Seen(pictures, pulled_back)
-
-
-def test_minutes_that_are_alike_have_not_drifted() -> None:
-    portrait = np.full((32, 32, 3), 120, np.uint8)
-    found = drift.compare(portrait, [minute(120), minute(120, pulled_back=0.25)])
-    assert [m.delta_e_to_portrait for m in found] == [0, 0]
-    assert [m.delta_e_to_first_minute for m in found] == [0, 0]
-    assert [m.change for m in found] == [0, 0]
-    assert [m.pulled_back for m in found] == [0, 0.25]
-
-
-def test_a_minute_that_grows_darker_has_drifted() -> None:
-    portrait = np.full((32, 32, 3), 120, np.uint8)
-    found = drift.compare(portrait, [minute(110), minute(90, spread=4)])
-    assert found[0].delta_e_to_first_minute == 0
-    assert found[0].delta_e_to_portrait > 2
-    assert found[1].delta_e_to_portrait > found[1].delta_e_to_first_minute > 5
-    assert found[1].change == 4
-
-
-@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
-def test_drift_prints_a_figure_a_minute_and_writes_a_sheet(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(drift, "CHUNKS_A_MINUTE", 12)
-    save(build(PRESETS["soul-test"], 0), tmp_path / "tiny")
-    sheet = tmp_path / "minutes.png"
-    arguments = ["bench", "drift", "--minutes", "2", "--threads", "1"]
-    done = CliRunner().invoke(
-        app, [*arguments, "--model", str(tmp_path / "tiny"), "--sheet", str(sheet)]
-    )
-    assert done.exit_code == 0, done.output
-    figures = json.loads(done.stdout)
-    assert len(figures["minutes"]) == 2
-    assert figures["minutes"][0]["delta_e_to_first_minute"] == 0
-    assert figures["minutes"][1]["change"] > 0
-    assert figures["machine"]["cores"] >= 1
-    assert Image.open(sheet).size == (3 * 64, 64)
-
-
-def test_drift_names_a_portrait_that_is_not_there(tmp_path: Path) -> None:
-    save(build(PRESETS["soul-test"], 0), tmp_path / "tiny")
-    missing = tmp_path / "nobody.png"
-    done = CliRunner().invoke(
-        app, ["bench", "drift", "--model", str(tmp_path / "tiny"), "--portrait", str(missing)]
-    )
-    assert done.exit_code == 1
-    assert "nobody.png" in done.stderr

@@ -36,8 +36,9 @@ def test_a_model_is_measured(model: Path, tmp_path: Path) -> None:
     assert (printed["model"], printed["seconds"], printed["seed"]) == (str(model), 1.92, 120_001)
     assert (printed["trials"], printed["frames"]) == (1, 48)
     assert -1 <= printed["mouth_correlation"] <= 1
-    kept = json.loads((out / "report.json").read_text())
-    assert kept.items() <= printed.items()
+    assert json.loads((out / "report.json").read_text()) == printed
+    assert {row["figure"] for row in printed["bars"]} >= {"mouth_correlation", "bilabials_closed"}
+    assert "<h1>Lips and life of" in (out / "index.html").read_text()
     assert Image.open(out / "trials.png").size == (9 * 256, 256)
 
 

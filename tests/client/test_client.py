@@ -66,6 +66,48 @@ async def test_a_conversation(house: FakeHouse, portraits: Path) -> None:
         assert house.sessions[0].started[2] == "calm"
 
 
+async def test_prompts_during_a_conversation(house: FakeHouse, portraits: Path) -> None:
+    async with serving(house, portraits) as url, await SoulClient.connect(url) as client:
+        starting = asyncio.create_task(client.start(OFFER, "anna"))
+        await asyncio.sleep(0)
+        assert await client.set_prompt("glad") == 0.25, "it waits for the answer"
+        await starting
+        assert await client.set_prompt("") == 0.5
+        left = asyncio.create_task(client.set_prompt("left"))
+        await asyncio.sleep(0)
+        left.cancel()
+        later = await asyncio.gather(*(client.set_prompt(prompt) for prompt in "ab"))
+        assert later == [1.0, 1.25], "each has an answer of its own"
+        assert house.sessions[0].prompts == ["glad", "", "left", "a", "b"]
+
+
+async def test_a_prompt_that_cannot_be(house: FakeHouse, portraits: Path) -> None:
+    async with serving(house, portraits) as url:
+        async with await SoulClient.connect(url) as client:
+            with pytest.raises(Refused, match='came before "start"'):
+                await client.set_prompt("glad")
+        async with await SoulClient.connect(url) as client:
+            await client.start(OFFER, "anna")
+            with pytest.raises(Refused, match="501 characters; at most 500"):
+                await client.set_prompt("x" * 501)
+            with pytest.raises(ConnectionLost, match="over"):
+                await client.set_prompt("glad")
+
+
+async def test_whoever_waits_for_a_prompt_hears_of_the_end(
+    house: FakeHouse, portraits: Path
+) -> None:
+    async with serving(house, portraits) as url:
+        client = await SoulClient.connect(url)
+        await client.start(OFFER, "anna")
+        house.sessions[0].over = True
+        waiting = asyncio.create_task(client.set_prompt("glad"))
+        await asyncio.sleep(0)
+        await client.stop()
+        with pytest.raises(ConnectionLost):
+            await waiting
+
+
 @pytest.mark.parametrize(
     ("offer", "portrait", "error"),
     [

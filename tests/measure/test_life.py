@@ -1,8 +1,17 @@
 """Known answers for blinks and stares."""
 
 import numpy as np
+import pytest
 
-from soul.measure.life import blinks, blinks_per_minute, blinks_shown, longest_stare
+from soul.measure.life import (
+    blink_irregularity,
+    blinks,
+    blinks_per_minute,
+    blinks_shown,
+    follows,
+    liveliness,
+    longest_stare,
+)
 
 
 def eyes(frames: int, *starts: int, length: int = 4, usual: float = 1.0) -> list[float]:
@@ -43,3 +52,25 @@ def test_rate_and_stare() -> None:
     assert longest_stare(curve) == 36.0
     assert longest_stare(eyes(250)) == 10.0
     assert np.isnan(blinks_per_minute([]))
+
+
+def test_regular_blinks_are_a_clock_and_few_say_nothing() -> None:
+    assert blink_irregularity(eyes(300, 50, 100, 150, 200)) == 0.0
+    assert blink_irregularity(eyes(400, 50, 100, 150, 300)) == pytest.approx(np.sqrt(2) / 2.5)
+    assert np.isnan(blink_irregularity(eyes(300, 50, 100, 150)))
+
+
+def test_liveliness_adds_what_several_channels_do() -> None:
+    there_and_back = np.tile([0.3, -0.3], 50)
+    assert liveliness(np.ones(100)) == 0.0
+    assert liveliness(there_and_back) == pytest.approx(0.3)
+    assert liveliness(there_and_back, there_and_back * 4 / 3) == pytest.approx(0.5)
+
+
+def test_what_follows_is_found_at_its_lag_only() -> None:
+    cause = np.random.default_rng(0).standard_normal(300)
+    effect = np.roll(cause, 4) + 7.0
+    assert follows([cause, cause], [effect, -effect], 4) == pytest.approx(0.0, abs=1e-9)
+    assert follows([cause, 2 * cause], [effect, 2 * effect - 3], 4) == pytest.approx(1.0)
+    assert abs(follows([cause], [effect], 0)) < 0.2
+    assert follows([cause], [np.ones(300)], 4) == 0.0

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from soul.measure.lips import best_lag, bilabial_closure, closure_in_silence, correlation
+from soul.measure.lips import (
+    best_lag,
+    bilabial_closure,
+    closure_in_silence,
+    correlation,
+    lags,
+)
 
 
 def test_correlation_of_known_curves() -> None:
@@ -27,6 +33,13 @@ def test_a_shift_is_found_with_its_sign(lag: int) -> None:
     found = best_lag(curve, np.roll(curve, lag))
     assert found.frames == lag
     assert found.correlation == pytest.approx(1.0)
+
+
+def test_every_stretch_that_moves_has_a_lag() -> None:
+    curve = np.random.default_rng(0).random(200)
+    curve[60:120] = 0.5  # stands still
+    assert lags(curve, np.roll(curve, 2)).tolist() == [2, 2]  # the last 20 are no whole stretch
+    assert lags(curve[:50], curve[:50]).size == 0
 
 
 def test_closure_counts_silent_frames_only() -> None:

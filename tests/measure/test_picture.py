@@ -11,6 +11,7 @@ from soul.measure.picture import (
     sharpness,
     smudged,
     ssim,
+    tint_e2000,
     unmoved,
 )
 
@@ -92,3 +93,23 @@ def test_ciede2000_of_the_published_pairs(
 
 def test_colour_distance_of_equal_pictures_is_zero() -> None:
     assert delta_e2000(NOISE, NOISE) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_colour_distance_is_counted_where_it_is_asked_for() -> None:
+    first = np.full((8, 8, 3), 100, np.uint8)
+    second = first.copy()
+    second[:2] = 140
+    where = np.zeros((8, 8), np.bool_)
+    where[:4] = True
+    whole = delta_e2000(first[:2], second[:2])
+    assert delta_e2000(first, second, where) == pytest.approx(whole / 2)
+    assert delta_e2000(first, second, ~where) == pytest.approx(0.0, abs=1e-9)
+    assert np.isnan(delta_e2000(first, second, np.zeros((8, 8), np.bool_)))
+
+
+def test_a_shift_changes_no_tint_and_a_new_light_does() -> None:
+    assert delta_e2000(NOISE, np.roll(NOISE, 4, 1)) > 5
+    assert tint_e2000(NOISE, np.roll(NOISE, 4, 1)) == pytest.approx(0.0, abs=1e-6)
+    grey = np.full((8, 8, 3), 100, np.uint8)
+    assert tint_e2000(grey, grey + 40) == pytest.approx(delta_e2000(grey, grey + 40))
+    assert np.isnan(tint_e2000(grey, grey, np.zeros((8, 8), np.bool_)))

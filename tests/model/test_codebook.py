@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from soul.kernels import reference
-from soul.model.codebook import Codebook
+from soul.model.codebook import Codebook, extended, with_threshold
 
 
 def codebook(threshold: float) -> Codebook:
@@ -59,3 +59,27 @@ def test_the_threshold_is_kept_beside_the_centroids() -> None:
     assert math.isinf(float(Codebook(2, 3).threshold))
     with pytest.raises(RuntimeError, match="threshold"):
         Codebook(12, 48).load_state_dict({"centroids": torch.zeros(12, 48)})
+
+
+def test_infinity_leaves_everything_and_zero_replaces_everything() -> None:
+    book, latents = codebook(8.5), torch.randn(1, 48, 4, 4)
+    kept, strays = with_threshold(book, math.inf)(latents)
+    assert torch.equal(kept, latents)
+    assert strays.tolist() == [0]
+    replaced, strays = with_threshold(book, 0.0)(latents)
+    assert strays.tolist() == [1]
+    cells = replaced.permute(0, 2, 3, 1).flatten(0, 2)
+    assert torch.cdist(cells, book.centroids).min(1).values.max() < 1e-3
+    assert float(book.threshold) == 8.5
+
+
+def test_an_extended_codebook_leaves_what_it_was_shown() -> None:
+    book, latents = codebook(0.5), torch.randn(2, 48, 4, 4)
+    known = extended(book, latents[:1])
+    assert known.centroids.shape == (12 + 16, 48)
+    assert (len(book.centroids), float(known.threshold)) == (12, 0.5)
+    pulled, strays = known(latents)
+    assert torch.equal(pulled[0], latents[0])
+    assert strays.tolist() == [0, 1]
+    again, _ = known(book.centroids[3].view(1, 48, 1, 1))
+    torch.testing.assert_close(again.flatten(), book.centroids[3])

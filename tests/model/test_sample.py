@@ -1,6 +1,6 @@
 """The one rollout: streamed equals offline, the future cannot be heard, streams do not mix."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from soul.model.config import SOUL_TEST
 from soul.model.sample import (
+    BLEND_CHUNKS,
     Soul,
     StreamState,
     advance,
@@ -19,8 +20,11 @@ from soul.model.sample import (
     denoise,
     listen,
     open_stream,
+    set_prompt,
     sigmas,
+    write_sink,
 )
+from soul.model.window import Window, empty_window
 from soul.stream.schedule import Schedule
 from soul.stream.types import ChunkFormat, Pcm
 
@@ -54,10 +58,21 @@ def step(model: Soul, states: Sequence[StreamState], pcm: Tensor) -> tuple[Tenso
     return latents, pictures
 
 
-def roll(model: Soul, portrait: Tensor, heard: Tensor, seed: int = 5, prompt: str = "x") -> Shown:
-    """One stream alone through windows [chunks, window_samples]."""
+def roll(
+    model: Soul,
+    portrait: Tensor,
+    heard: Tensor,
+    seed: int = 5,
+    prompt: str = "x",
+    later: Mapping[int, str] | None = None,
+) -> Shown:
+    """One stream alone through windows [chunks, window_samples]; `later` prompts by chunk."""
     state = open_stream(model, portrait, prompt, seed)
-    shown = [step(model, [state], window[None]) for window in heard]
+    shown = []
+    for n, window in enumerate(heard):
+        if n in (later or {}):
+            set_prompt(model, state, (later or {})[n])
+        shown.append(step(model, [state], window[None]))
     return Shown(torch.cat([z for z, _ in shown]), torch.cat([p for _, p in shown]))
 
 
@@ -184,6 +199,153 @@ def test_portrait_and_prompt_matter(model: Soul, portraits: Tensor) -> None:
     assert not torch.equal(first.latents, roll(model, portraits[0], heard, prompt="glad").latents)
 
 
+@pytest.mark.parametrize("chunk", range(CHUNKS - 1))
+def test_a_new_prompt_is_followed_from_the_next_chunk_on(
+    model: Soul, portraits: Tensor, chunk: int
+) -> None:
+    heard = cut(model.config, voice(0))
+    same = roll(model, portraits[0], heard, prompt="calm")
+    told = roll(model, portraits[0], heard, prompt="calm", later={chunk: "glad"})
+    assert torch.equal(told.latents[: chunk + 1], same.latents[: chunk + 1])
+    assert torch.equal(told.pictures[: chunk + 1], same.pictures[: chunk + 1])
+    for n in range(chunk + 1, CHUNKS):
+        assert not torch.allclose(told.latents[n], same.latents[n], atol=1e-6, rtol=0)
+
+
+def test_prompts_streamed_equal_prompts_offline(model: Soul, portraits: Tensor) -> None:
+    """In a batch whose other stream is told something else, partly at the same time."""
+    pcm, later = voice(1), {0: "glad", 2: "sad"}
+    offline = roll(model, portraits[0], cut(model.config, pcm), prompt="calm", later=later)
+    state = open_stream(model, portraits[0], "calm", 5)
+    other = open_stream(model, portraits[1], "another", 6)
+    for n, window in enumerate(streamed(pcm, [320])):
+        if n in later:
+            set_prompt(model, state, later[n])
+        if n == 1:
+            set_prompt(model, other, "one more")
+        latents, _ = step(model, [state, other], torch.stack((window, window * 0.5)))
+        torch.testing.assert_close(latents[0], offline.latents[n], atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("again", ["x", "X!"])
+def test_the_prompt_that_holds_told_again_changes_not_a_bit(
+    model: Soul, portraits: Tensor, again: str
+) -> None:
+    heard = cut(model.config, voice(0))
+    told = roll(model, portraits[0], heard, later={0: again, 3: again})
+    same = roll(model, portraits[0], heard)
+    assert torch.equal(told.latents, same.latents)
+    assert torch.equal(told.pictures, same.pictures)
+
+
+def test_the_prompt_being_moved_to_told_again_does_not_begin_anew(
+    model: Soul, portraits: Tensor
+) -> None:
+    heard = cut(model.config, voice(0))
+    once = roll(model, portraits[0], heard, later={0: "glad"})
+    twice = roll(model, portraits[0], heard, later={0: "glad", 1: "glad", 2: "glad"})
+    assert torch.equal(once.latents, twice.latents)
+
+
+def test_of_prompts_before_one_chunk_the_newest_wins(model: Soul, portraits: Tensor) -> None:
+    states = [open_stream(model, portraits[0], "calm", 5) for _ in range(2)]
+    for prompt in ("glad", "angry", "calm", "sad"):
+        set_prompt(model, states[0], prompt)
+    set_prompt(model, states[1], "sad")
+    for window in cut(model.config, voice(0)):
+        one, other = (step(model, [state], window[None])[0] for state in states)
+        assert torch.equal(one, other)
+
+
+def test_another_streams_prompt_changes_not_a_bit_of_mine(model: Soul, portraits: Tensor) -> None:
+    mine, theirs = cut(model.config, voice(0)), cut(model.config, voice(1))
+
+    def first_of_two(told: bool) -> Tensor:
+        states = [open_stream(model, portraits[n], "x", n) for n in range(2)]
+        latents = []
+        for n, pair in enumerate(zip(mine, theirs, strict=True)):
+            if told and n == 1:
+                set_prompt(model, states[1], "glad")
+            latents.append(step(model, states, torch.stack(pair))[0][0])
+        return torch.stack(latents)
+
+    assert torch.equal(first_of_two(told=True), first_of_two(told=False))
+
+
+def sink_of(model: Soul, state: StreamState) -> Window:
+    """A window with the sink that the words in force give."""
+    window = empty_window(model.config, model.device, torch.float32)
+    write_sink(model, [window], state.pivotal, state.words[None])
+    return window
+
+
+def test_words_move_in_equal_steps_and_the_sink_with_them(model: Soul, portraits: Tensor) -> None:
+    state = open_stream(model, portraits[0], "calm", 5)
+    old, new = model.words(["calm", "glad"])
+    first = state.window.sink_values
+    set_prompt(model, state, "glad")
+    assert torch.equal(state.words, old), "a chunk at work is not disturbed"
+    for done in range(1, BLEND_CHUNKS + 1):
+        advance(model, [state], torch.zeros(1, SOUL_TEST.window_samples), steps=1)
+        expected = old + (new - old) * done / BLEND_CHUNKS
+        torch.testing.assert_close(state.words, expected, atol=1e-6, rtol=0)
+        wanted = sink_of(model, state)
+        assert torch.equal(state.window.sink_keys, wanted.sink_keys)
+        assert torch.equal(state.window.sink_values, wanted.sink_values)
+    assert torch.equal(state.words, new)
+    assert not torch.allclose(first, state.window.sink_values, atol=1e-4)
+    advance(model, [state], torch.zeros(1, SOUL_TEST.window_samples), steps=1)
+    assert torch.equal(state.words, new)
+
+
+def test_a_prompt_on_the_way_to_another_goes_on_from_there(model: Soul, portraits: Tensor) -> None:
+    """No step is longer than the way from one prompt to another, divided by the steps."""
+    state = open_stream(model, portraits[0], "calm", 5)
+    calm, glad, sad = model.words(["calm", "glad", "sad"])
+    longest = max(float((a - b).abs().max()) for a, b in ((calm, glad), (glad, sad), (sad, calm)))
+    for prompt in ("glad", "sad", "calm", None, None, None):
+        if prompt is not None:
+            set_prompt(model, state, prompt)
+        before = state.words
+        advance(model, [state], torch.zeros(1, SOUL_TEST.window_samples), steps=1)
+        assert (state.words - before).abs().max() <= longest / BLEND_CHUNKS + 1e-6
+    assert torch.equal(state.words, calm)
+
+
+def test_after_blend_and_window_nothing_of_the_old_words_is_left(
+    model: Soul, portraits: Tensor
+) -> None:
+    """Beside the latents, which are the same here. A layer's keys and values know of the words
+    through the layers before it, so each of those takes a window to forget."""
+    assert SOUL_TEST.dit.layers == 2
+    chunks = BLEND_CHUNKS + SOUL_TEST.window
+    draw = torch.Generator().manual_seed(4)
+    shape = (chunks, 1, SOUL_TEST.vae.channels, SOUL_TEST.grid, SOUL_TEST.grid)
+    latents = torch.randn(shape, generator=draw)
+    born, told = (open_stream(model, portraits[0], prompt, 5) for prompt in ("glad", "calm"))
+    set_prompt(model, told, "glad")
+    for n in range(chunks):
+        assert not torch.equal(told.window.values, born.window.values) or n == 0
+        for state in (born, told):
+            audio = listen(model, [state], torch.zeros(1, SOUL_TEST.window_samples))
+            commit(model, [state], latents[n], audio)
+    old, new = told.window, born.window
+    torch.testing.assert_close(old.keys, new.keys, atol=1e-6, rtol=0)
+    torch.testing.assert_close(old.values, new.values, atol=1e-6, rtol=0)
+    torch.testing.assert_close(old.sink_keys, new.sink_keys, atol=1e-6, rtol=0)
+    torch.testing.assert_close(old.sink_values, new.sink_values, atol=1e-6, rtol=0)
+    assert torch.equal(told.words, born.words)
+
+
+def test_sinks_written_together_do_not_keep_each_other(model: Soul, portraits: Tensor) -> None:
+    states = [open_stream(model, portraits[n], "calm", n) for n in range(2)]
+    alone = states[0].window.sink_keys.untyped_storage().nbytes()
+    for state in states:
+        set_prompt(model, state, "glad")
+    advance(model, states, torch.zeros(2, SOUL_TEST.window_samples), steps=1)
+    assert states[0].window.sink_keys.untyped_storage().nbytes() == alone
+
+
 def test_latents_are_pulled_back_before_they_become_context(model: Soul, portraits: Tensor) -> None:
     """τ changes what follows, never the chunk itself, and the share of strays is told."""
     heard, tau = cut(model.config, voice(0, 2)), float(model.codebook.threshold)
@@ -222,7 +384,8 @@ def test_a_stream_does_not_grow(model: Soul, portraits: Tensor) -> None:
     def numbers() -> int:
         window, reference = state.window, state.reference
         held = (window.keys, window.values, window.sink_keys, window.sink_values, state.decoder,
-                state.words, reference.picture, reference.fine, reference.coarse)  # fmt: skip
+                state.words, state.pivotal,
+                reference.picture, reference.fine, reference.coarse)  # fmt: skip
         return sum(t.untyped_storage().nbytes() for t in held)
 
     sizes = []

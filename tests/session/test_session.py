@@ -194,6 +194,23 @@ async def test_messages(room: Any, wait_until: Any) -> None:
     assert not room.closed
 
 
+async def test_a_new_prompt_goes_with_the_next_chunk(
+    room: Any, worker: Any, wait_until: Any
+) -> None:
+    assert room.session.set_prompt("too early") is None
+    await room.connect()
+    await wait_until(lambda: len(worker.works) > 2)
+    told = len(worker.works)
+    assert room.session.set_prompt("an older one") == room.session.set_prompt("glad")
+    seconds = room.session.set_prompt("glad")
+    await wait_until(lambda: len(worker.works) > told + 3)
+    brought = {work.chunk: work.prompt for work in worker.works if work.prompt is not None}
+    assert list(brought.values()) == ["glad"]
+    assert seconds <= (min(brought) + 1) * 0.16 + 1e-9, "earlier only if a chunk was skipped"
+    await room.session.close("done")
+    assert room.session.set_prompt("too late") is None
+
+
 async def test_a_peer_that_never_connects_is_given_up(room: Any, wait_until: Any) -> None:
     await room.start()
     room.ahead = 16 * NANOSECONDS

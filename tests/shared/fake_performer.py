@@ -57,6 +57,7 @@ class FakePerformer:
             yield Frames(work.stream, work.chunk, np.broadcast_to(color, (4, 2, 2, 3)).copy())
             if self._prompts[work.stream] == "hang afterwards":
                 time.sleep(1000)
+            self._prompts[work.stream] = work.prompt or self._prompts[work.stream]
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,9 @@ def test_the_page_and_its_files_are_served(client: TestClient) -> None:
     assert "Start talking" in page.text
     assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
     assert "unsafe" not in page.headers["content-security-policy"]
-    for name in ("app.js", "call.js", "gallery.js", "meter.js", "panel.js", "style.css"):
-        assert client.get(f"/static/{name}").status_code == 200
+    for name in ("app", "call", "gallery", "manner", "meter", "panel"):
+        assert client.get(f"/static/{name}.js").status_code == 200
+    assert client.get("/static/style.css").status_code == 200
     assert client.get("/static/../../../pyproject.toml").status_code == 404
 
 
@@ -153,6 +154,42 @@ def test_a_conversation_from_start_to_stop(client: TestClient, house: FakeHouse)
     assert session.started[::2] == (OFFER, "calm")
     assert session.closed is not None
     assert client.get("/healthz").json()["sessions"] == 0
+
+
+def test_prompts_during_a_conversation(house: FakeHouse, portraits: Path) -> None:
+    door = house.door(portraits, prompt="the house's own")
+    with TestClient(create_app(door)) as client, client.websocket_connect("/ws") as socket:
+        start(socket)
+        socket.receive_json()
+        for n, prompt in enumerate(("glad", "x" * 500, "")):
+            socket.send_json({"type": "prompt", "prompt": prompt})
+            assert socket.receive_json() == {"type": "prompted", "seconds": 0.25 * (n + 1)}
+        assert house.sessions[0].prompts == ["glad", "x" * 500, "the house's own"]
+        assert house.sessions[0].closed is None
+        socket.send_json({"type": "prompt", "prompt": "x" * 501})
+        assert "501 characters; at most 500" in refused(socket, 1008)["message"]
+    assert house.sessions[0].closed is not None
+
+
+def test_a_prompt_before_the_start_is_refused(client: TestClient) -> None:
+    with client.websocket_connect("/ws") as socket:
+        socket.send_json({"type": "prompt", "prompt": "glad"})
+        assert refused(socket, 1008)["code"] == "not_started"
+
+
+def test_a_prompt_for_a_session_that_has_just_ended_is_answered_by_its_end(
+    client: TestClient, house: FakeHouse
+) -> None:
+    with client.websocket_connect("/ws") as socket:
+        start(socket)
+        socket.receive_json()
+        house.sessions[0].over = True
+        socket.send_json({"type": "prompt", "prompt": "glad"})
+        socket.send_json({"type": "ping"})
+        assert socket.receive_json() == {"type": "pong"}
+        assert client.portal is not None
+        client.portal.call(house.sessions[0].on_closed, "It came to its end.", False)
+        assert socket.receive_json()["type"] == "ended"
 
 
 def test_a_closed_tab_frees_its_session(client: TestClient, house: FakeHouse) -> None:

@@ -17,8 +17,11 @@ from soul.signaling.protocol import (
     Open,
     Ping,
     Pong,
+    Prompt,
+    Prompted,
     ProtocolError,
     Send,
+    SetPrompt,
     Signaling,
     Start,
     Stop,
@@ -34,13 +37,17 @@ JSON = st.recursive(
     max_leaves=12,
 )
 NEARLY = st.fixed_dictionaries(
-    {"type": st.sampled_from(["start", "stop", "ping", "answer", "", "Start"]) | JSON},
+    {"type": st.sampled_from(["start", "prompt", "stop", "ping", "answer", "", "Start"]) | JSON},
     optional={"portrait": JSON, "sdp": JSON | st.just("v=0"), "prompt": JSON, "extra": JSON},
 )
 
 
 def started(**changes: Any) -> str:
     return json.dumps({"type": "start", "portrait": "anna", "sdp": "v=0\r\n", **changes})
+
+
+def prompted(**fields: Any) -> str:
+    return json.dumps({"type": "prompt", **fields})
 
 
 def refusal(data: str | bytes) -> ProtocolError:
@@ -56,7 +63,7 @@ def test_any_json_gives_a_message_or_one_clean_sentence(value: object) -> None:
     except ProtocolError as error:
         refused = error
     else:
-        assert isinstance(message, Start | Stop | Ping)
+        assert isinstance(message, Start | Prompt | Stop | Ping)
         return
     assert refused.close in (Close.INVALID_DATA, Close.POLICY, Close.TOO_BIG)
     assert refused.error.code
@@ -72,16 +79,29 @@ def test_any_text_gives_actions_and_never_an_exception(data: str | bytes) -> Non
     assert signaling.phase in ("opening", "waiting", "closed")
 
 
-@pytest.mark.parametrize("message", [START, Stop(), Ping()])
-def test_a_client_message_survives_the_wire(message: Start | Stop | Ping) -> None:
+@pytest.mark.parametrize("message", [START, Prompt("glad"), Prompt(""), Stop(), Ping()])
+def test_a_client_message_survives_the_wire(message: Start | Prompt | Stop | Ping) -> None:
     assert parse_client(serialise(message)) == message
 
 
 @pytest.mark.parametrize(
-    "message", [Answer("v=0", "s"), Pong(), Ended("It is over."), Error("full", "no place")]
+    "message",
+    [Answer("v=0", "s"), Prompted(1.28), Pong(), Ended("It is over."), Error("full", "no place")],
 )
-def test_a_server_message_survives_the_wire(message: Answer | Pong | Ended | Error) -> None:
+def test_a_server_message_survives_the_wire(
+    message: Answer | Prompted | Pong | Ended | Error,
+) -> None:
     assert parse_server(serialise(message)) == message
+
+
+@pytest.mark.parametrize("seconds", ["1", "null", "true", "-0.5", "NaN", "1e999", "[]"])
+def test_a_server_that_does_not_say_a_second_is_named(seconds: str) -> None:
+    data = f'{{"type": "prompted", "seconds": {seconds}}}'
+    if seconds == "1":
+        assert parse_server(data) == Prompted(1.0)
+        return
+    with pytest.raises(ProtocolError, match='"seconds" of "prompted" is'):
+        parse_server(data)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +111,7 @@ def test_a_server_message_survives_the_wire(message: Answer | Pong | Ended | Err
         ("{", Close.INVALID_DATA, "is not JSON"),
         ("[" * 50_000, Close.INVALID_DATA, "is not JSON"),
         ("[]", Close.POLICY, "expected a JSON object"),
-        ('{"type": "dance"}', Close.POLICY, "'dance'"),
+        ('{"type": "dance"}', Close.POLICY, '\'dance\'; expected "start", "prompt", '),
         ('{"type": ["start"]}', Close.POLICY, "'start'"),
         ('{"type": "ping", "x": 1}', Close.POLICY, "unknown field 'x'"),
         (started(portrait="../../etc"), Close.POLICY, "'../../etc'"),
@@ -99,6 +119,10 @@ def test_a_server_message_survives_the_wire(message: Answer | Pong | Ended | Err
         (started(portrait=7), Close.POLICY, "7; expected text"),
         (started(prompt=None), Close.POLICY, "None; expected text"),
         (started(prompt="a" * 501), Close.POLICY, "501 characters; at most 500"),
+        (prompted(), Close.POLICY, '"prompt" of "prompt" is None; expected text'),
+        (prompted(prompt=3), Close.POLICY, "3; expected text"),
+        (prompted(prompt="a" * 501), Close.POLICY, "501 characters; at most 500"),
+        (prompted(prompt="a", now=1), Close.POLICY, "unknown field 'now'"),
         (started(sdp="hello"), Close.INVALID_DATA, "'hello'; expected an offer"),
         (started(sdp="v=0" + "x" * MAX_MESSAGE_BYTES), Close.TOO_BIG, "at most 65536"),
         ('{"type": "start"}', Close.POLICY, '"portrait" of "start" is None'),
@@ -116,6 +140,9 @@ def test_a_conversation_in_order() -> None:
     assert signaling.receive(serialise(START)) == [Open(START)]
     assert signaling.receive(serialise(Ping())) == [Send(Pong())]
     assert signaling.opened("v=0 answer", "s1") == [Send(Answer("v=0 answer", "s1"))]
+    for prompt in ("glad", ""):
+        assert signaling.receive(serialise(Prompt(prompt))) == [SetPrompt(prompt)]
+        assert signaling.prompted(1.28) == [Send(Prompted(1.28))]
     last, close = signaling.receive(serialise(Stop()))
     assert isinstance(last, Send)
     assert isinstance(last.message, Ended)
@@ -137,12 +164,32 @@ def test_a_second_start_ends_it(opened: bool) -> None:
     assert close == CloseSocket(Close.POLICY, said.message.message)
 
 
-def test_stop_before_start_is_refused() -> None:
-    said, close = Signaling().receive(serialise(Stop()))
+@pytest.mark.parametrize("early", [Stop(), Prompt("glad")])
+def test_what_comes_before_start_is_refused(early: Stop | Prompt) -> None:
+    said, close = Signaling().receive(serialise(early))
     assert isinstance(said, Send)
-    assert isinstance(said.message, Error)
-    assert said.message.code == "not_started"
-    assert isinstance(close, CloseSocket)
+    assert said.message == Error(
+        "not_started", f'"{early.type}" came before "start"; nothing is running'
+    )
+    assert close == CloseSocket(Close.POLICY, said.message.message)
+
+
+def test_of_prompts_while_it_opens_the_newest_waits_for_the_answer() -> None:
+    signaling = Signaling()
+    signaling.receive(serialise(START))
+    for prompt in ("glad", "sad"):
+        assert signaling.receive(serialise(Prompt(prompt))) == []
+    answer = Send(Answer("v=0", "s"))
+    assert signaling.opened("v=0", "s") == [answer, SetPrompt("sad")]
+
+
+def test_a_prompt_after_the_end_is_not_heard() -> None:
+    signaling = Signaling()
+    signaling.receive(serialise(START))
+    signaling.opened("v=0", "s")
+    signaling.receive(serialise(Stop()))
+    assert signaling.receive(serialise(Prompt("glad"))) == []
+    assert signaling.prompted(1.28) == []
 
 
 def test_a_session_that_comes_too_late_is_not_announced() -> None:

@@ -344,3 +344,37 @@ def test_impossible_settings_are_refused() -> None:
         EngineConfig(max_backlog=0)
     with pytest.raises(ValueError, match="not 0"):
         Engine("s", FORM, steps=0)
+
+
+def test_a_prompt_is_brought_once_by_the_next_work() -> None:
+    call = Call(speed=lambda work: 100 * MS)
+    call.run(ready_at(3) + 50 * MS)
+    assert call.engine.set_prompt("glad") == 5
+    call.run(ready_at(8))
+    assert [work.prompt for _, work in call.works] == [None] * 4 + ["glad"] + [None] * 4
+
+
+def test_of_many_prompts_the_newest_alone_is_brought() -> None:
+    call = Call(speed=lambda work: 100 * MS)
+    for n in range(1000):
+        assert call.engine.set_prompt(f"prompt {n}") == 1
+    call.run(ready_at(2))
+    assert [work.prompt for _, work in call.works] == ["prompt 999", None, None]
+
+
+def test_a_chunk_that_waits_brings_it() -> None:
+    call = Call(speed=lambda work: 250 * MS)
+    call.run(ready_at(1))
+    assert [work.chunk for _, work in call.works] == [0]
+    assert call.engine.set_prompt("glad") == 2
+    call.run(ready_at(3))
+    assert [work.prompt for _, work in call.works][:2] == [None, "glad"]
+
+
+def test_a_prompt_outlives_the_chunks_that_are_skipped() -> None:
+    call = Call(speed=lambda work: 250 * MS)
+    call.run(ready_at(1))
+    call.engine.set_prompt("glad")
+    call.engine.interrupt(call.now)
+    call.run(ready_at(4))
+    assert [work.prompt for _, work in call.works if work.prompt] == ["glad"]

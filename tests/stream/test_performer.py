@@ -41,8 +41,10 @@ def sound(seed: int) -> Samples:
     return (noise * 0.1).astype(np.float32)
 
 
-def work(stream: str, chunk: int, steps: int = 2, seed: int | None = None) -> Work:
-    return Work(stream, chunk, sound(chunk if seed is None else seed), steps, deadline=0)
+def work(
+    stream: str, chunk: int, steps: int = 2, seed: int | None = None, prompt: str | None = None
+) -> Work:
+    return Work(stream, chunk, sound(chunk if seed is None else seed), steps, 0, prompt)
 
 
 def perform(performer: Performer, *works: Work) -> list[Frames]:
@@ -73,6 +75,41 @@ def test_a_stream_is_the_same_alone_and_in_company(model: Soul) -> None:
         both = perform(together, work("b", n, seed=90 + n), work("a", n))
         assert [frames.stream for frames in both] == ["b", "a"]
         assert np.abs(both[1].pictures - expected).max() <= 1  # a rounding of float32
+
+
+def test_a_prompt_that_comes_with_a_chunk_is_that_of_the_one_rollout(model: Soul) -> None:
+    performer = Performer(model, Ticks())
+    performer.open("a", portrait(1), "calm", seed=5)
+    performer.open("b", portrait(2), "calm", seed=6)
+    prompts = {1: "glad", 3: "sad"}
+    shown = []
+    for n in range(5):
+        shown.append(perform(performer, work("a", n, prompt=prompts.get(n)))[0].pictures)
+        perform(performer, work("b", n))
+    with torch.no_grad():
+        state = sample.open_stream(model, from_bytes(portrait(1)), "calm", seed=5)
+        expected = []
+        for n in range(5):
+            if n in prompts:
+                sample.set_prompt(model, state, prompts[n])
+            pcm = torch.from_numpy(sound(n))[None]
+            expected.append(sample.advance(model, [state], pcm)[0].numpy())
+    np.testing.assert_array_equal(np.stack(shown), np.stack(expected))
+
+
+def test_the_words_of_a_prompt_are_read_after_the_pictures_have_left(model: Soul) -> None:
+    performer = Performer(model, Ticks())
+    performer.open("a", portrait(1), "calm", seed=5)
+    reads: list[int] = []
+    hook = model.text.register_forward_hook(lambda *_: reads.append(1))
+    try:
+        pictures = performer.perform([work("a", 0, prompt="glad")])
+        next(pictures)
+        assert reads == []
+        assert next(pictures, None) is None
+        assert reads == [1]
+    finally:
+        hook.remove()
 
 
 def test_frames_leave_before_the_state_moves_on(model: Soul) -> None:

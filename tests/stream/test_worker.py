@@ -87,6 +87,17 @@ async def test_pictures_come_back_on_the_loop() -> None:
         assert inbox.thread == threading.get_ident()
 
 
+async def test_a_prompt_travels_with_its_chunk() -> None:
+    async with started() as worker:
+        inbox = Inbox()
+        await worker.open_stream("a", PORTRAIT, "", 0, inbox)
+        worker.submit(replace(work("a", 0), prompt="raise"))
+        await inbox.get()
+        worker.submit(work("a", 1))
+        await until_failed(worker)
+        assert str(worker.failure) == "the device is lost"
+
+
 async def test_waiting_streams_share_a_forward() -> None:
     async with started() as worker:
         first, others = Inbox(), [Inbox(), Inbox()]

@@ -1,59 +1,54 @@
-"""The report's figures on made-up takes: a perfect one, a late one, a frozen one."""
+"""From actor to report: the world itself reaches its own ceiling, and what is written is JSON."""
 
-import numpy as np
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
+from PIL import Image
 
-from soul.training.evaluate import Trial, report
-from soul.training.motion import COLUMN, neutral
+from soul.model.config import SOUL_TEST
+from soul.model.sample import build
+from soul.training.evaluate import TrialConfig, evaluate, finite, judge_actor
+from soul.training.probe import Probe
+from soul.training.takes import drawn
 
-FRAMES = 200
-
-
-def take(late: int = 0, gain: float = 1.0) -> Trial:
-    """A mouth that opens and closes, then 50 silent frames; read `late` frames late."""
-    motion = neutral(FRAMES)
-    opening = np.abs(np.sin(np.arange(FRAMES) * 0.37)).astype(np.float32)
-    opening[150:] = 0
-    motion[:, COLUMN["mouth_open"]] = opening
-    silent = np.arange(FRAMES) >= 155
-    picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
-    read = np.roll(opening, late) * gain
-    pictures = np.repeat(picture[None], 2, 0)
-    eyes = np.ones(FRAMES, np.float32)
-    eyes[80:84] = 0.1
-    still = np.zeros((64, 64), np.bool_)
-    still[:32] = True
-    return Trial(pictures, picture, motion, silent, read, eyes, eyes, opening, still)
+SMALL = TrialConfig(trials=1, chunks=12)
 
 
-def test_a_perfect_take() -> None:
-    figures = report([take()])
-    assert figures.mouth_correlation == pytest.approx(1.0)
-    assert figures.mouth_lags == (0,)
-    assert figures.closed_in_silence == 1.0
-    assert figures.still_psnr == float("inf")
-    assert (figures.blinks_a_minute, figures.blinks_shown) == (7.5, 1.0)
+def test_the_world_itself_reaches_its_ceiling(tmp_path: Path) -> None:
+    told = {"model": "the world", "seed": SMALL.seed}
+    answer = judge_actor(drawn, Probe().eval(), SMALL, tmp_path, told)
+    assert json.loads((tmp_path / "report.json").read_text()) == json.loads(json.dumps(answer))
+    ceiling = answer["on_renders"]
+    assert isinstance(ceiling, dict)
+    assert {name: answer[name] for name in ceiling} == ceiling
+    assert (answer["model"], answer["trials"], answer["frames"]) == ("the world", 1, 48)
+    assert (answer["smudged"], answer["blinks_shown"]) == (0.0, answer["blinks_shown"])
+    assert answer["longest_stare_seconds"] is None  # these takes are too short to show one
+    assert Image.open(tmp_path / "trials.png").size == (9 * 256, 256)
+    assert "Lips and life of the world" in (tmp_path / "index.html").read_text()
 
 
-def test_smudges_count_where_nothing_should_move() -> None:
-    smeared = take()
-    smeared.pictures[0, 24:40] = 255 - smeared.truth[24:40]  # 8 of the 32 rows that never move
-    smeared.pictures[1, 40:] = 0
-    figures = report([smeared])
-    assert figures.smudged == pytest.approx(0.125, abs=0.02)
-    assert report([take()]).smudged_in_last_second == 0
+def test_extras_cost_at_most_about_as_much_as_the_trials() -> None:
+    config = TrialConfig()
+    extra = 4 * config.hushes * config.hush_chunks + config.long_chunks
+    assert extra <= config.trials * config.chunks
+    assert config.long_chunks * 0.16 > 12  # a stare that is too long can be seen
 
 
-def test_a_late_mouth_is_called_late() -> None:
-    assert report([take(late=2)]).mouth_lags == (2,)
+def test_a_model_of_another_size_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="paints 64 pixels a side, expected 256"):
+        evaluate(build(SOUL_TEST, 0), Probe(), SMALL, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
-def test_a_frozen_mouth_does_not_correlate() -> None:
-    assert report([take(gain=0.0)]).mouth_correlation == pytest.approx(0.0, abs=1e-6)
+def test_what_json_has_no_word_for_is_null() -> None:
+    nested = {"a": math.nan, "b": (1.0, math.inf), "c": {"d": [2, "x"]}}
+    assert finite(nested) == {"a": None, "b": [1.0, None], "c": {"d": [2, "x"]}}
 
 
-def test_takes_without_speech_are_refused() -> None:
-    quiet = take()
-    quiet.motion[:, COLUMN["mouth_open"]] = 0
-    with pytest.raises(ValueError, match="no take has speech"):
-        report([quiet])
+def test_a_config_says_all_that_is_drawn() -> None:
+    assert replace(SMALL, trials=8).hushes == 2
+    assert (SMALL.hushes, SMALL.hush_chunks, SMALL.long_chunks) == (1, 6, 12)

@@ -1,5 +1,7 @@
 """Losses whose values are known beforehand."""
 
+import math
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from soul.training.losses import (
     edge_l1,
     edges,
     flow_matching,
+    nt_xent,
     region_weight,
     shrink,
     weighted_l1,
@@ -76,3 +79,11 @@ def test_the_flow_leads_from_clean_to_noise() -> None:
     assert flow.grad is not None
     assert not flow.grad.any()
     torch.testing.assert_close(noise - flow, clean)
+
+
+def test_pairs_that_meet_cost_little_and_strangers_as_much_as_guessing() -> None:
+    apart = torch.eye(4)
+    assert nt_xent(apart, apart, 0.05) == pytest.approx(0, abs=1e-6)
+    same = torch.ones(4, 1)
+    assert nt_xent(same, same, 0.5) == pytest.approx(math.log(7))  # one of the seven others
+    assert nt_xent(apart, apart.roll(1, 0), 0.05) > 15

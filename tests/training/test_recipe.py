@@ -13,6 +13,7 @@ from soul.model.config import SOUL_TEST
 from soul.model.load import load
 from soul.model.sample import advance, cut, open_stream
 from soul.training.dataset import BankConfig, open_bank
+from soul.training.identity import load_identity
 from soul.training.progress import Length
 from soul.training.recipe import (
     STAGES,
@@ -65,6 +66,21 @@ def test_every_stage_leaves_its_mark(folder: Path) -> None:
         assert (folder / stage / "state.pt").exists()
     for stage in ("autoencoder", "light", "teacher", "student", "match"):
         assert (folder / stage / "samples.png").exists()
+
+
+def test_the_eye_for_people_is_left_with_its_figure(folder: Path) -> None:
+    assert load_identity(folder / "identity.safetensors").read(np.zeros((1, 64, 64, 3), np.uint8))[
+        0
+    ].shape == (64,)
+    assert 0 <= json.loads((folder / "identity.json").read_text())["equal_error_rate"] <= 1
+
+
+def test_a_run_from_before_the_eye_for_people_goes_on(tmp_path: Path) -> None:
+    run(tmp_path, tiny(), ())
+    note = json.loads((tmp_path / "recipe.json").read_text())
+    del note["identity"]
+    (tmp_path / "recipe.json").write_text(json.dumps(note))
+    run(tmp_path, tiny(), ())
 
 
 def test_latents_have_the_models_shape(folder: Path) -> None:

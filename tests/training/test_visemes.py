@@ -6,7 +6,7 @@ import pytest
 from soul.timebase import AUDIO_RATE, SAMPLES_PER_FRAME
 from soul.training.motion import COLUMN, neutral
 from soul.training.speech import SILENCE, Pcm, Phone
-from soul.training.visemes import MOUTH_CHANNELS, classes, mouth, put
+from soul.training.visemes import MOUTH_CHANNELS, classes, closures, mouth, put
 
 OPEN, WIDE, PRESS = (MOUTH_CHANNELS.index(n) for n in ("mouth_open", "mouth_wide", "lips_press"))
 
@@ -109,3 +109,30 @@ def test_put_touches_the_mouth_only() -> None:
     assert (motion[:, COLUMN["jaw"]] == 0.5).all()
     assert (motion[:, COLUMN["eye_left"]] == 1.0).all()
     assert not motion[:, COLUMN["smile"]].any()
+
+
+@pytest.mark.parametrize(
+    ("engine", "labels"), [("espeak", ("p", "b", "m", "m\u0329")), ("flite", ("p", "b", "m", "em"))]
+)
+@pytest.mark.parametrize("offset", [0, 13, 27])
+def test_closures_are_frames_with_closed_lips(
+    engine: str, labels: tuple[str, ...], offset: int
+) -> None:
+    vowel = "a" if engine == "espeak" else "aa"
+    parts = [(SILENCE, 200 + offset)]
+    for label in labels:
+        parts += [(vowel, 150), (label, 70)]
+    phones, pcm, frames = spoken(*parts, (vowel, 150), (SILENCE, 200))
+    found = closures(phones, engine)
+    opening = mouth(phones, pcm, frames, engine)[:, OPEN]
+    assert found.size == len(labels)
+    assert not opening[found].any()
+    assert opening[found - 2].min() > 0.1
+    starts = np.array([p.start for p in phones if p.label in labels]) / SAMPLES_PER_FRAME
+    assert np.abs(found + 0.5 - starts).max() <= 1.0
+
+
+def test_other_consonants_close_no_lips() -> None:
+    phones, _, _ = spoken((SILENCE, 100), ("f", 80), ("w", 80), ("t", 80), ("u", 80))
+    assert closures(phones, "espeak").size == 0
+    assert closures([], "flite").size == 0

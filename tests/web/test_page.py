@@ -6,11 +6,23 @@ from html.parser import HTMLParser
 import pytest
 
 from soul.session.stats import SessionStats
-from soul.signaling.protocol import Answer, Ended, Error, Ping, Pong, Start, Stop
+from soul.signaling.protocol import (
+    MAX_PROMPT_CHARACTERS,
+    Answer,
+    Ended,
+    Error,
+    Ping,
+    Pong,
+    Prompt,
+    Prompted,
+    Start,
+    Stop,
+)
 from soul.web import STATIC
 
 SCRIPTS = sorted(STATIC.glob("*.js"))
 PAGE = (STATIC / "index.html").read_text()
+STYLE = (STATIC / "style.css").read_text()
 
 
 class Tags(HTMLParser):
@@ -77,8 +89,27 @@ def test_the_panel_reads_figures_that_a_session_measures() -> None:
 
 def test_the_call_speaks_the_protocol() -> None:
     text = (STATIC / "call.js").read_text()
-    for message in (Start, Stop, Ping):
+    for message in (Start, Prompt, Stop, Ping):
         assert f"type: '{message.type}'" in text
-    for said in (Answer, Ended, Error):
+    for said in (Answer, Prompted, Ended, Error):
         assert f"'{said.type}'" in text
     assert Pong.type in text
+
+
+def test_the_prompt_stays_usable_during_a_call_and_is_as_long_as_a_server_takes() -> None:
+    assert int(Tags().by_id("prompt")["maxlength"] or 0) == MAX_PROMPT_CHARACTERS
+    for script in SCRIPTS:
+        assert not re.search(r"(prompt|field|mood)\S*\.disabled", script.read_text()), script.name
+    assert not re.search(r"\.running [^{]*\.manner[^{]*\{[^}]*display: none", STYLE)
+
+
+def test_suggestions_are_buttons_with_a_name_that_fill_the_field() -> None:
+    group = Tags().by_id("moods")
+    assert group["role"] == "group"
+    assert group["aria-label"]
+    found = re.findall(r'<button type="button" aria-pressed="false" value="([^"]+)">(\w+)<', PAGE)
+    names = ["Neutral", "Happy", "Sad", "Surprised", "Angry", "Tender"]
+    assert [name for _, name in found] == names
+    assert all(name.lower() in words for words, name in found)
+    assert all(len(words) <= MAX_PROMPT_CHARACTERS for words, _ in found)
+    assert Tags().by_id("manner-state")["role"] == "status"

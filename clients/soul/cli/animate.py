@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from soul.cli.console import BAD_INPUT, fail, stdout
-from soul.cli.plan import DEFAULTS, AnimateConfig
+from soul.cli.plan import DEFAULTS, AnimateConfig, PlanError, prompt_at
 
 
 def animate(
@@ -22,6 +22,14 @@ def animate(
         Path, typer.Option("--output", "-o", help="The film to write, an .mp4.")
     ] = DEFAULTS.output,
     prompt: Annotated[str, typer.Option(help="The manner of speaking.")] = DEFAULTS.prompt,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='Another prompt from that time on, as SECONDS:PROMPT, such as 4.0:"a sad person". '
+            "May be given several times.",
+            metavar="SECONDS:PROMPT",
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(help="The same seed gives the same film.", min=0)
     ] = DEFAULTS.seed,
@@ -45,6 +53,8 @@ def animate(
 
       soul animate face.jpg talk.mp3 --prompt "calm, smiling" --seed 7 --json
 
+      soul animate face.png speech.wav --at 4.0:"a happy person, smiling" --at 8:"a sad person"
+
     The film is exactly as long as the recording. It is made chunk by chunk by the same model and
     the same code as a live call, and appears under its name only once it is complete.
     """
@@ -54,10 +64,11 @@ def animate(
     from soul.media.portrait import PortraitError
     from soul.model.load import WeightsError
 
-    config = AnimateConfig(output, prompt, seed, steps, model, device)
     try:
+        prompts = tuple(prompt_at(text) for text in at or ())
+        config = AnimateConfig(output, prompt, prompts, seed, steps, model, device)
         report = make(config, portrait, speech)
-    except (SoundError, PortraitError) as error:
+    except (PlanError, SoundError, PortraitError) as error:
         fail(str(error), BAD_INPUT)
     except (WeightsError, FilmError) as error:
         fail(str(error))

@@ -8,7 +8,7 @@ import logging
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.logging import RichHandler
@@ -27,7 +27,7 @@ def evaluate(
         str, typer.Option(help="A shipped model's name, or a folder with weights.")
     ] = DEFAULTS.model,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="A folder; it gets report.json and trials.png.")
+        Path, typer.Option("--out", "-o", help="A folder; it gets report.json and index.html.")
     ] = Path("eval"),
     trials: Annotated[int, typer.Option(help="Takes, each of another person.", min=1)] = 12,
     seconds: Annotated[
@@ -40,10 +40,15 @@ def evaluate(
     """Measure a model on people, voices and sentences that training never saw.
 
     Draws takes of the project's own illustrated world, lets the model speak them as in a live
-    call, and reads mouth and lids from its pictures with a small trained eye. Prints one JSON
-    object with the machine: above all mouth_correlation and mouth_lag_frames (does the mouth follow
-    the sound, and how late), closed_in_silence, blinks_shown and smudged. trials.png shows, take by
-    take, the portrait and eight frames of it. Needs the training extra, espeak-ng and flite.
+    call, and reads lips, lids, brows, gaze and head from its pictures with a small trained eye.
+    Prints one JSON object with the machine, and writes it to report.json: above all
+    mouth_correlation and mouth_lag_frames (does the mouth follow the sound, and how late),
+    mouth_width_correlation, bilabials_closed, closed_in_silence (also under room noise, keyboard
+    and music) and blinks_a_minute. "bars" holds each figure beside its bar, its goal and the
+    ceiling: what the eye reads from the world's own renders of the same takes.
+
+    index.html shows it all: figures, plots and video strips, model above truth. trials.png is a
+    sheet of every take. Needs the training extra, espeak-ng and flite.
 
     Examples:
 
@@ -58,9 +63,9 @@ def evaluate(
     logging.basicConfig(
         level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=stderr())]
     )
-    figures = measure(model, out, trials, chunks, seed)
     told = {"machine": machine, "model": model, "seconds": seconds, "seed": seed}
-    typer.echo(json.dumps({**told, **figures}, indent=2, ensure_ascii=False))
+    figures = measure(out, trials, chunks, told)
+    typer.echo(json.dumps(figures, indent=2, ensure_ascii=False))
 
 
 def whole_chunks(seconds: float) -> int:
@@ -75,16 +80,17 @@ def whole_chunks(seconds: float) -> int:
     return chunks
 
 
-def measure(model: str, out: Path, trials: int, chunks: int, seed: int) -> dict[str, object]:
-    """The figures; trouble ends the command with one sentence."""
+def measure(out: Path, trials: int, chunks: int, told: dict[str, Any]) -> dict[str, object]:
+    """The figures, of the model and with the seed that `told` names; trouble ends the command."""
     from soul.model.load import WeightsError, load
     from soul.training.evaluate import TrialConfig
     from soul.training.evaluate import evaluate as judge
     from soul.training.probe import SHIPPED, ProbeError, load_probe
     from soul.training.speech import SpeechError
 
+    config = TrialConfig(trials, chunks, told["seed"])
     try:
-        return judge(load(model), load_probe(SHIPPED), TrialConfig(trials, chunks, seed), out)
+        return judge(load(told["model"]), load_probe(SHIPPED), config, out, told)
     except ValueError as error:
         fail(str(error), BAD_INPUT)
     except (WeightsError, ProbeError, SpeechError) as error:

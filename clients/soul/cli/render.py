@@ -5,7 +5,7 @@ Knows the model's rollout; reading sound and writing films are elsewhere, and so
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from rich.progress import (
 
 from soul.cli.console import stderr
 from soul.cli.film import Film, FilmError, pictures_for
-from soul.cli.plan import AnimateConfig, Report
+from soul.cli.plan import AnimateConfig, Report, prompts_by_chunk
 from soul.cli.sound import Sound, read_sound
 from soul.media.portrait import portrait_bytes, read_portrait
 from soul.model import sample
@@ -36,10 +36,11 @@ Seconds = Callable[[], float]
 
 
 def make(config: AnimateConfig, portrait: Path, speech: Path) -> Report:
-    """Makes the film; SoundError, PortraitError, WeightsError or FilmError if it cannot."""
+    """Makes the film; SoundError, PlanError, PortraitError, WeightsError or FilmError if not."""
     if config.output.suffix.lower() != ".mp4":
         raise FilmError(f"the output is {str(config.output)!r}; expected a name ending in .mp4")
     sound = read_sound(speech)
+    prompts = prompts_by_chunk(config.at, sound.seconds)
     picture_data = portrait_bytes(portrait)
     model = load(config.model, config.device)
     picture = read_portrait(picture_data, model.config.image_size)
@@ -51,7 +52,7 @@ def make(config: AnimateConfig, portrait: Path, speech: Path) -> Report:
     ):
         task = progress.add_task(config.output.name, total=frames)
         shown = 0
-        for pictures in stopwatch.over(render(model, picture, sound, config)):
+        for pictures in stopwatch.over(render(model, picture, sound, config, prompts)):
             film.add(pictures[: frames - shown])
             shown += min(len(pictures), frames - shown)
             progress.update(task, completed=shown)
@@ -68,20 +69,29 @@ def make(config: AnimateConfig, portrait: Path, speech: Path) -> Report:
 
 
 def render(
-    model: Soul, portrait: Picture, sound: Sound, config: AnimateConfig
+    model: Soul,
+    portrait: Picture,
+    sound: Sound,
+    config: AnimateConfig,
+    prompts: Mapping[int, str],
 ) -> Iterator[Picture]:
-    """The film's pictures, a chunk at a time: uint8 [4, size, size, 3] each."""
+    """The film's pictures, a chunk at a time: uint8 [4, size, size, 3] each.
+
+    `prompts` by the chunk that brings them.
+    """
     with torch.inference_mode():
         still = from_bytes(portrait)
         states = [sample.open_stream(model, still, config.prompt, config.seed)]
         chunks = sample.cut(model.config, torch.from_numpy(sound.speech).to(model.device))
-    for pcm in chunks:
+    for chunk, pcm in enumerate(chunks):
         with torch.inference_mode():  # entered anew: a mode held across a yield would leak out
             audio = sample.listen(model, states, pcm.unsqueeze(0))
             latents = sample.denoise(model, states, audio, config.steps or model.config.steps)
             pictures = sample.decode(model, states, latents)[0].cpu().numpy()
         yield pictures
         with torch.inference_mode():
+            if chunk in prompts:
+                sample.set_prompt(model, states[0], prompts[chunk])
             sample.commit(model, states, latents, audio)
 
 

@@ -60,6 +60,9 @@ class LiveSession:
         except (SessionError, WorkerError) as error:
             raise Refused("worker", str(error)) from error
 
+    def set_prompt(self, prompt: str) -> float | None:
+        return self._session.set_prompt(prompt)
+
     async def close(self, reason: str) -> None:
         await self._session.close(reason)
         # aiortc's closed connection is a web of cycles that reaches OpenSSL's and libsrtp's memory

@@ -3,6 +3,7 @@
     async with await SoulClient.connect("ws://127.0.0.1:8080/ws") as client:
         answer = await client.start(offer_sdp, portrait="ada")
         ...                                # hand answer.sdp to your peer connection
+        await client.set_prompt("a happy person, smiling")
         await client.ended()               # or leave, which stops it
 
 Does NOT know aiortc or any other media library, nor the server's code: only what is on the wire.
@@ -10,8 +11,10 @@ Does NOT know aiortc or any other media library, nor the server's code: only wha
 
 import asyncio
 import json
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
+from numbers import Real
 from types import TracebackType
 from typing import Any, Self
 
@@ -29,6 +32,12 @@ from soul.client.errors import (
 
 SIGN_OF_LIFE_SECONDS = 20.0  # the server ends a conversation that is silent for two minutes
 MAX_MESSAGE_BYTES = 256 * 1024
+_EXPECTED: dict[str, dict[str, type]] = {
+    "answer": {"sdp": str, "session": str},
+    "prompted": {"seconds": Real},
+    "ended": {"reason": str},
+    "error": {"code": str, "message": str},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,8 @@ class SoulClient:
         self._socket = socket
         self._answer: asyncio.Future[Answer] = _future()
         self._ended: asyncio.Future[str] = _future()
+        self._prompts: deque[asyncio.Future[float]] = deque()  # the server answers in order
+        self._begun = False
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._live())]
 
     @classmethod
@@ -66,8 +77,26 @@ class SoulClient:
     async def start(self, offer_sdp: str, portrait: str, prompt: str = "") -> Answer:
         """Starts the conversation; once a client. Refused says why not, ConnectionLost that the
         server is gone."""
+        self._begun = True
         await self._send(type="start", sdp=offer_sdp, portrait=portrait, prompt=prompt)
         return await asyncio.shield(self._answer)
+
+    async def set_prompt(self, prompt: str) -> float:
+        """Changes the manner of speaking during the conversation; as often as you like, and of
+        prompts in quick succession the newest wins. "" is the server's own.
+
+        The second of the call from which pictures begin to follow it, at the earliest. The call's
+        seconds begin when the server answers the offer. Refused if there was no `start` or the
+        prompt is too long, which ends the conversation; ConnectionLost if it is over.
+        """
+        if self._begun:
+            await asyncio.shield(self._answer)  # from then on each prompt has an answer of its own
+        if self._ended.done():
+            raise ConnectionLost("the conversation is over")
+        prompted: asyncio.Future[float] = _future()
+        self._prompts.append(prompted)
+        await self._send(type="prompt", prompt=prompt)
+        return await prompted
 
     async def ended(self) -> str:
         """Waits for the end of the conversation; the server's reason. Refused, ConnectionLost."""
@@ -84,10 +113,7 @@ class SoulClient:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._socket.close()
-        for waiting in (self._answer, self._ended):
-            if not waiting.done():
-                waiting.set_exception(ConnectionLost("the conversation was left"))
-                waiting.exception()  # whoever waits hears it; nobody has to
+        self._fail(ConnectionLost("the conversation was left"))
 
     async def __aenter__(self) -> Self:
         return self
@@ -127,6 +153,10 @@ class SoulClient:
         kind = message.get("type")
         if kind == "answer" and not self._answer.done():
             self._answer.set_result(Answer(sdp=message["sdp"], session=message["session"]))
+        elif kind == "prompted" and self._prompts:
+            prompted = self._prompts.popleft()
+            if not prompted.done():  # its caller may have been cancelled
+                prompted.set_result(float(message["seconds"]))
         elif kind == "ended":
             if not self._ended.done():
                 self._ended.set_result(message["reason"])
@@ -137,7 +167,8 @@ class SoulClient:
             raise UnexpectedMessage(f"the server sent a message of the type {kind!r}")
 
     def _fail(self, error: SoulError) -> None:
-        for waiting in (self._answer, self._ended):
+        asked: list[asyncio.Future[Any]] = [self._answer, self._ended, *self._prompts]
+        for waiting in asked:
             if not waiting.done():
                 waiting.set_exception(error)
                 waiting.exception()  # whoever waits hears it; nobody has to
@@ -154,9 +185,8 @@ def _object(data: str | bytes) -> dict[str, Any]:
         raise UnexpectedMessage("the server sent a message that is not JSON") from None
     if not isinstance(message, dict):
         raise UnexpectedMessage("the server sent JSON that is not an object")
-    expected = {"answer": ("sdp", "session"), "ended": ("reason",), "error": ("code", "message")}
-    for name in expected.get(str(message.get("type")), ()):
-        if not isinstance(message.get(name), str):
+    for name, kind in _EXPECTED.get(str(message.get("type")), {}).items():
+        if not isinstance(message.get(name), kind):
             raise UnexpectedMessage(f"the server sent {message['type']!r} without {name!r}")
     return message
 

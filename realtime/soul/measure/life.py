@@ -1,10 +1,14 @@
-"""Signs of life in a curve of the eyes' opening, one value a frame: blinks and stares.
+"""Signs of life in curves of one value a frame: blinks, stares, motion, and what moves with what.
 
 Knows nothing of pictures; the frame rate is an argument.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from soul.measure.lips import correlation
 
 
 def blinks(
@@ -56,3 +60,30 @@ def longest_stare(opening: ArrayLike, frame_rate: float = 25.0) -> float:
     curve = np.asarray(opening, np.float64)
     marks = np.concatenate([[0], blinks(curve), [curve.size]])
     return float(np.max(np.diff(marks))) / frame_rate
+
+
+def blink_irregularity(opening: ArrayLike) -> float:
+    """Deviation of the times between blinks over their mean: 0 is a clock, 1 is pure chance.
+
+    nan with fewer than four blinks: two gaps or less say nothing about their spread.
+    """
+    gaps = np.diff(blinks(opening))
+    return float(gaps.std() / gaps.mean()) if gaps.size > 2 else float("nan")
+
+
+def liveliness(*channels: ArrayLike) -> float:
+    """How much several channels [frames] move together: the root of their summed variances."""
+    return float(np.sqrt(sum(np.var(np.asarray(channel, np.float64)) for channel in channels)))
+
+
+def follows(causes: Sequence[ArrayLike], effects: Sequence[ArrayLike], lag: int) -> float:
+    """Correlation, over several takes, of `causes` with the `effects` of `lag` >= 0 frames later.
+
+    Curves [frames] in pairs of equal length above `lag`; each counts from its own mean.
+    """
+    pairs = [
+        (np.asarray(a, np.float64)[: np.size(a) - lag], np.asarray(b, np.float64)[lag:])
+        for a, b in zip(causes, effects, strict=True)
+    ]
+    first, second = ([c - c.mean() for c in side] for side in zip(*pairs, strict=True))
+    return correlation(np.concatenate(first), np.concatenate(second))

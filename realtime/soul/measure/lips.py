@@ -45,6 +45,20 @@ def best_lag(truth: ArrayLike, measured: ArrayLike, reach: int = 10) -> Lag:
     return Lag(lags[best], scores[best])
 
 
+def lags(
+    truth: ArrayLike, measured: ArrayLike, length: int = 60, still: float = 0.05
+) -> NDArray[np.int64]:
+    """Lags of `best_lag`, one for each whole stretch of `length` frames in which the mouth moves.
+
+    A mouth whose true opening deviates by no more than `still` in a stretch has no lag there.
+    """
+    a, b = _pair(truth, measured)
+    starts = range(0, a.size - length + 1, length)
+    pairs = [(a[start : start + length], b[start : start + length]) for start in starts]
+    found = [best_lag(part, seen).frames for part, seen in pairs if part.std() > still]
+    return np.array(found, np.int64)
+
+
 def closure_in_silence(opening: ArrayLike, silent: ArrayLike, threshold: float = 0.08) -> float:
     """Share of the `silent` frames in which `opening` is below `threshold`; nan without silence."""
     curve, mask = _pair(opening, silent)

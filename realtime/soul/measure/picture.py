@@ -59,10 +59,31 @@ def smudged(
     return float(np.mean(np.abs(error).max(-1) > off)) if where.any() else float("nan")
 
 
-def delta_e2000(first: ArrayLike, second: ArrayLike) -> float:
-    """Mean colour difference CIEDE2000 of two pictures; about 1 is just noticeable."""
-    a, b = _pair(first, second)
-    return float(np.mean(ciede2000(lab(a), lab(b))))
+def delta_e2000(
+    first: ArrayLike, second: ArrayLike, where: NDArray[np.bool_] | None = None
+) -> float:
+    """Mean colour difference CIEDE2000 of two pictures; about 1 is just noticeable.
+
+    Pixel by pixel, over those `where` [H, W] if given; nan without pixels.
+    """
+    a, b = (_picked(picture, where) for picture in _pair(first, second))
+    return float(np.mean(ciede2000(lab(a), lab(b)))) if a.size else float("nan")
+
+
+def tint_e2000(
+    first: ArrayLike, second: ArrayLike, where: NDArray[np.bool_] | None = None
+) -> float:
+    """CIEDE2000 of the mean colours of two pictures, which a shift of what they show leaves alone.
+
+    Over the pixels `where` [H, W] if given; nan without pixels.
+    """
+    a, b = (lab(_picked(picture, where)).reshape(-1, 3) for picture in _pair(first, second))
+    return float(ciede2000(a.mean(0), b.mean(0))) if a.size else float("nan")
+
+
+def _picked(picture: Plane, where: NDArray[np.bool_] | None) -> Plane:
+    """The pixels `where` says, [n, 3], or the picture as it is."""
+    return picture if where is None else picture[..., where, :]
 
 
 def lab(picture: ArrayLike) -> Plane:

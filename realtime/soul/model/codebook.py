@@ -27,3 +27,24 @@ class Codebook(nn.Module):
         pulled, distance = pullback(features.flatten(0, 2), self.centroids, self.threshold)
         strays = (distance > self.threshold).view(len(latents), -1).float().mean(-1)
         return pulled.view_as(features).permute(0, 3, 1, 2), strays
+
+
+def with_threshold(codebook: Codebook, threshold: float) -> Codebook:
+    """A copy with another τ: ∞ leaves every cell as it is, 0 replaces it by its centroid."""
+    return _made(codebook.centroids, torch.tensor(threshold))
+
+
+def extended(codebook: Codebook, latents: Tensor) -> Codebook:
+    """A copy that also knows every cell of `latents` [n, channels, h, w]; τ stays.
+
+    With a session's own portrait latents, what the portrait shows is never a stray.
+    """
+    cells = latents.permute(0, 2, 3, 1).flatten(0, 2).to(codebook.centroids)
+    return _made(torch.cat((codebook.centroids, cells)), codebook.threshold)
+
+
+def _made(centroids: Tensor, threshold: Tensor) -> Codebook:
+    codebook = Codebook(*centroids.shape).to(centroids)
+    codebook.centroids.copy_(centroids)
+    codebook.threshold.copy_(threshold)
+    return codebook

@@ -24,6 +24,11 @@ from soul.timebase import FRAMES_PER_LATENT
 
 TIMESTEPS = 1000.0  # Wan's scale: noise level 1 is timestep 1000
 
+# Chunks over which a stream's words move to a new prompt's, so that the picture does not jump. In a
+# call the chunk that brings the prompt begins within 160 ms, and 480 ms later the words are there:
+# with computing, playout and browser (165 ms) they are on the screen within a second.
+BLEND_CHUNKS = 3
+
 
 class Soul(nn.Module):
     """All that serves: encoders of picture, sound and words, the DiT, the codebook, the eVAE."""
@@ -53,17 +58,28 @@ class Soul(nn.Module):
         return audio if self.cues is None else torch.cat((audio, self.cues(cues)), 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """Words on their way, linearly: `old` and `new` [length, text_dim], `done` of BLEND_CHUNKS."""
+
+    old: Tensor
+    new: Tensor
+    done: int = 0
+
+
 @dataclass(slots=True)
 class StreamState:
     """Everything one stream remembers, apart from the weights that all streams share."""
 
     window: Window
+    pivotal: Tensor  # [1, C, h, w], the latent that the sink is written from
     reference: Reference
     decoder: Tensor  # [1, C, h, w], the decoder's own memory
-    words: Tensor  # [length, text_dim]
+    words: Tensor  # [length, text_dim], those in force
     noise: torch.Generator
     blinks: Blinks
     listening: bool = False  # somebody else has the word
+    blend: Blend | None = None  # while the words move to a new prompt's
     strays: float = 0.0  # share of the last latent's cells that the codebook pulled back
 
     @property
@@ -101,7 +117,19 @@ def open_stream(model: Soul, portrait: Tensor, prompt: str, seed: int) -> Stream
     write_sink(model, [window], pivotal, words)
     noise = torch.Generator(model.device).manual_seed(seed)
     state = model.decoder.first_state(reference)
-    return StreamState(window, reference, state, words[0], noise, Blinks(seed))
+    return StreamState(window, pivotal, reference, state, words[0], noise, Blinks(seed))
+
+
+def set_prompt(model: Soul, state: StreamState, prompt: str) -> None:
+    """The stream's words begin to move to those of `prompt` at its next `commit`.
+
+    Only encodes them: no pass. Told while words still move, they go on from where they are; told
+    the prompt that holds or is being moved to, nothing changes.
+    """
+    new = model.words([prompt])[0]
+    held = state.words if state.blend is None else state.blend.new
+    if not torch.equal(new, held):
+        state.blend = Blend(state.words, new)
 
 
 def write_sink(model: Soul, windows: Sequence[Window], pivotal: Tensor, words: Tensor) -> None:
@@ -109,7 +137,9 @@ def write_sink(model: Soul, windows: Sequence[Window], pivotal: Tensor, words: T
     clean = torch.zeros(len(pivotal), device=pivotal.device)
     seen = model.dit(pivotal, clean, words, None, None)
     for i, window in enumerate(windows):
-        window.sink_keys, window.sink_values = seen.keys[:, i], seen.values[:, i]
+        # Of its own memory: a slice would keep the sinks of the whole batch alive.
+        window.sink_keys = seen.keys[:, i].contiguous()
+        window.sink_values = seen.values[:, i].contiguous()
 
 
 def listen(model: Soul, states: Sequence[StreamState], pcm: Tensor) -> Tensor:
@@ -163,12 +193,37 @@ def decode(model: Soul, states: Sequence[StreamState], latents: Tensor) -> Tenso
 
 
 def commit(model: Soul, states: Sequence[StreamState], latents: Tensor, audio: Tensor) -> None:
-    """Latents become context: strays pulled back, then a clean pass writes keys and values."""
+    """Latents become context: strays pulled back, then a clean pass writes keys and values.
+
+    Afterwards words that move to a new prompt's take their next step.
+    """
     pulled, strays = model.codebook(latents)
     words = torch.stack([s.words for s in states])
     remember(model, [s.window for s in states], pulled, words, audio)
     for state, share in zip(states, strays.tolist(), strict=True):
         state.strays = share
+    move_words(model, states)
+
+
+def move_words(model: Soul, states: Sequence[StreamState]) -> None:
+    """One step of every stream whose words move, and its sink rewritten for the words in force.
+
+    The sink's keys and values were computed with the old words, and so were the ring's: those leave
+    by themselves, within one window. At each step, because a sink that follows later than the words
+    would be a jump of its own. That costs one pass a chunk while words move, however often prompts
+    are told: over the pivotal latent alone, without context, and after the pictures have left.
+    """
+    moving = []
+    for state in states:
+        if state.blend is not None:
+            old, new, done = state.blend.old, state.blend.new, state.blend.done + 1
+            state.words = torch.lerp(old, new, done / BLEND_CHUNKS)  # at the end exactly `new`
+            state.blend = Blend(old, new, done) if done < BLEND_CHUNKS else None
+            moving.append(state)
+    if moving:
+        words = torch.stack([s.words for s in moving])
+        pivotal = torch.cat([s.pivotal for s in moving])
+        write_sink(model, [s.window for s in moving], pivotal, words)
 
 
 def remember(

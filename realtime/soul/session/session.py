@@ -141,6 +141,16 @@ class Session:
         finally:
             self._settled.set()
 
+    def set_prompt(self, prompt: str) -> float | None:
+        """Change the prompt: the second of the call from which pictures follow it, at the earliest.
+
+        Of several before the next chunk only the newest is heard. None if nothing runs any more.
+        """
+        if self._running is None or self._closing is not None:
+            return None
+        chunk = self._running.engine.set_prompt(prompt)
+        return chunk * self._worker.format.chunk_samples / AUDIO_RATE
+
     async def close(self, reason: str) -> None:
         """Free everything: pumps, connection, sockets, threads, the worker's stream."""
         if self._closing is None:

@@ -129,6 +129,7 @@ class Engine:
         self._schedule = Schedule(format, self._config.max_backlog)
         self._waiting: deque[_Waiting] = deque()
         self._running: _Running | None = None
+        self._prompt: str | None = None  # for the next work to bring
         self._events: dict[int, Event] = {}  # by chunk, until taken
         self._next_event = 0
         self._took: deque[Instant] = deque([0, 0], maxlen=2)  # the last two chunks' time
@@ -174,6 +175,15 @@ class Engine:
         _check_allowance(budget, grace)
         self._budget, self._grace = budget, grace
 
+    def set_prompt(self, prompt: str) -> int:
+        """The next work brings `prompt`, the newest alone if there are several.
+
+        The first chunk that can follow it; a later one if chunks are skipped meanwhile.
+        """
+        self._prompt = prompt
+        bringer = self._waiting[0].chunk if self._waiting else self._schedule.ready
+        return bringer + 1
+
     def interrupt(self, now: Instant) -> None:
         """Forget all that is not shown yet: the next chunk to become ready is the next one seen.
 
@@ -206,7 +216,9 @@ class Engine:
             pcm=self._schedule.window(chosen.chunk),
             steps=1 if self._degraded else self._steps,
             deadline=chosen.deadline,
+            prompt=self._prompt,
         )
+        self._prompt = None
         self._running = _Running(work, chosen.end, started=now)
         self._advance(now)  # a chunk that is started after its deadline is late from the start
         return work

@@ -90,8 +90,9 @@ class Performer:
         """One forward for `works`, one chunk of each stream, all of one step count.
 
         Pictures are yielded before the clean pass that writes keys and values, so that they need
-        not wait for it: run the iterator to its end. `times` are the whole batch's; `commit` is
-        that of the stream's previous chunk. ValueError for an unknown stream or mixed steps.
+        not wait for it, nor for what a new prompt costs: run the iterator to its end. `times` are
+        the whole batch's; `commit` is that of the stream's previous chunk. ValueError for an
+        unknown stream or mixed steps.
         """
         states = self._states_of(works)
         with torch.inference_mode():
@@ -108,6 +109,9 @@ class Performer:
             yield Frames(work.stream, work.chunk, shown, times)
         began = self._seconds()  # not measured from `decoded`: the pictures were sent in between
         with torch.inference_mode():  # entered anew: a mode held across a yield would leak out
+            for work, state in zip(works, states, strict=True):
+                if work.prompt is not None:
+                    sample.set_prompt(self._model, state, work.prompt)
             sample.commit(self._model, states, latents, audio)
         for work in works:
             self._commits[work.stream] = self._mark() - began

@@ -47,13 +47,18 @@ class Pcm:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One chunk to compute. `pcm` [window_samples] is all the sound that it may hear."""
+    """One chunk to compute. `pcm` [window_samples] is all the sound that it may hear.
+
+    A `prompt` changes the stream's: this chunk does not know it yet, the next one begins to follow.
+    Travelling with a chunk it needs no answer of its own, and costs no chunk any time.
+    """
 
     stream: StreamId
     chunk: int
     pcm: Samples
     steps: int  # denoising passes; fewer when degraded
     deadline: Instant  # after this the pictures are too late to be shown
+    prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

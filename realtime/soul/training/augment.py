@@ -49,18 +49,18 @@ def augment(rng: np.random.Generator, pcm: Pcm, config: AugmentConfig | None = N
 def _background(rng: np.random.Generator, samples: int, config: AugmentConfig) -> Pcm:
     sound = np.zeros(samples, np.float32)
     if rng.random() < config.noise:
-        sound += _at(noise(rng, samples), rng.uniform(*config.noise_ratio))
+        sound += levelled(noise(rng, samples), rng.uniform(*config.noise_ratio))
     if rng.random() < config.hum:
-        sound += _at(hum(rng, samples), rng.uniform(20.0, 40.0))
+        sound += levelled(hum(rng, samples), rng.uniform(20.0, 40.0))
     if rng.random() < config.clicks:
-        sound += _at(clicks(rng, samples), rng.uniform(12.0, 30.0))
+        sound += levelled(clicks(rng, samples), rng.uniform(12.0, 30.0))
     if rng.random() < config.music:
-        sound += _at(music(rng, samples), rng.uniform(*config.music_ratio))
+        sound += levelled(music(rng, samples), rng.uniform(*config.music_ratio))
     return sound
 
 
-def _at(sound: Pcm, ratio_db: float) -> Pcm:
-    """`sound` levelled to `ratio_db` below speech; silence stays silence."""
+def levelled(sound: Pcm, ratio_db: float) -> Pcm:
+    """`sound` at `ratio_db` below the level of clean speech; silence stays silence."""
     rms = float(np.sqrt(np.mean(np.square(sound)))) if sound.size else 0.0
     if rms == 0.0:
         return sound

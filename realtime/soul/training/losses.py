@@ -41,3 +41,16 @@ def shrink(weight: Tensor, factor: int) -> Tensor:
 def flow_matching(predicted: Tensor, noise: Tensor, clean: Tensor, weight: Tensor) -> Tensor:
     """Weighted mean square of v − (noise − x) over [B, C, h, w]; `weight` [B, 1, h, w]."""
     return ((predicted.float() - (noise - clean)).square() * weight).mean()
+
+
+def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    """SimCLR's loss (Chen et al. 2020, equation 1): each of a pair shall find the other.
+
+    `first` and `second` are unit vectors [n, d]; row n of one and of the other are a pair, all
+    other rows of both are strangers.
+    """
+    both = torch.cat((first, second))
+    likeness = both @ both.T / temperature
+    likeness.fill_diagonal_(float("-inf"))
+    partner = torch.arange(len(both), device=both.device).roll(len(first))
+    return F.cross_entropy(likeness, partner)

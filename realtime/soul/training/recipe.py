@@ -1,10 +1,10 @@
 """`soul train`: every stage from nothing to weights that serve, in order.
 
 bank → listener → autoencoder → encode → codebook → teacher → student → match → recode → light →
-export → probe → evaluate. A stage that has left its `done` file is not run again. The long ones
-(bank and whatever has a checkpoint) go on where they were stopped; encode, codebook, recode,
-export, probe and evaluate start over, a few minutes each. Everything follows from the recipe and
-its seed.
+export → probe → identity → evaluate. A stage that has left its `done` file is not run again. The
+long ones (bank and whatever has a checkpoint) go on where they were stopped; encode, codebook,
+recode, export, probe, identity and evaluate start over, a few minutes each. Everything follows from
+the recipe and its seed.
 """
 
 import json
@@ -42,10 +42,11 @@ from soul.training.diffusion import (
     train_teacher,
 )
 from soul.training.evaluate import TrialConfig, evaluate
+from soul.training.identity import IdentityRecipe, train_identity, verify
 from soul.training.life import lids_of
 from soul.training.listener import Listener, ListenerConfig, train_listener
 from soul.training.matching import MatchConfig, train_matched
-from soul.training.probe import load_probe, train_probe
+from soul.training.probe import held_out_correlations, load_probe, train_probe
 from soul.training.progress import Length
 from soul.training.samples import Sampling, show_rollouts
 from soul.training.student import StudentConfig, recode, train_student
@@ -54,15 +55,18 @@ log = logging.getLogger("soul.training")
 
 PROBE = "probe.safetensors"
 BASELINE = "baseline.safetensors"
+IDENTITY = "identity.safetensors"
 STAGES = (
     "bank", "listener", "autoencoder", "encode", "codebook", "teacher", "student", "match",
-    "recode", "light", "export", "probe", "evaluate",
+    "recode", "light", "export", "probe", "identity", "evaluate",
 )  # fmt: skip
 
 
 VOICED = ("bank", "listener", "probe", "evaluate")  # they draw takes, and takes are spoken
 REFERENCES = 4  # stills of a clip that a rollout may start from: the portrait, and three frames
-FREE = ("length", "save_every", "threads", "processes", "device")  # may change within a run
+FREE = (  # may change within a run; nothing but its own stage knows of `identity`
+    "length", "save_every", "threads", "processes", "device", "identity",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class Recipe:
     match: MatchConfig = MatchConfig()
     quantile: float = 0.995  # of nearest-centroid distances: τ
     probe_steps: int = 1500
+    identity: IdentityRecipe = IdentityRecipe()
     trials: TrialConfig = TrialConfig()
     seed: int = 0
     processes: int = 2
@@ -107,6 +112,7 @@ def small(recipe: Recipe) -> Recipe:
         student=replace(recipe.student, length=short, batch=1, chunks=2),
         match=replace(recipe.match, length=short, batch=1, chunks=2),
         probe_steps=5,
+        identity=replace(recipe.identity, people=4, held_out=3, steps=5, batch=4),
         trials=replace(recipe.trials, trials=1, chunks=12),
     )
 
@@ -147,6 +153,7 @@ class Run:
             "light": self.train_light,
             "export": self.export,
             "probe": self.train_probe,
+            "identity": self.train_identity,
             "evaluate": self.evaluate,
         }
 
@@ -309,14 +316,33 @@ class Run:
     def train_probe(self) -> None:
         """The eye that reads mouths from pictures; it judges, and never trains anything else."""
         r = self.recipe
-        train_probe(r.seed, r.probe_steps, device=r.device).save(self.folder / PROBE)
+        probe = train_probe(r.seed, r.probe_steps, device=r.device)
+        log.info(
+            "probe  held-out correlation  %s", in_one_line(held_out_correlations(probe, r.seed))
+        )
+        probe.save(self.folder / PROBE)
+
+    def train_identity(self) -> None:
+        """The eye that tells people apart, and in identity.json how well; it judges as well."""
+        r = self.recipe
+        embedding = train_identity(r.seed, r.identity, r.device)
+        embedding.save(self.folder / IDENTITY)
+        found = asdict(verify(embedding, r.seed, r.identity))
+        (self.folder / "identity.json").write_text(json.dumps(found, indent=2) + "\n")
+        log.info("identity  %s", json.dumps(found))
 
     def evaluate(self) -> None:
-        """`report.json` and `trials.png`: the exported model on what it never saw."""
+        """`report.json`, `index.html`, `trials.png`: the exported model on what it never saw."""
         device = self.recipe.device
         model, probe = load(str(self.folder / "model"), device), load_probe(self.folder / PROBE)
         figures = evaluate(model, probe.to(device), self.recipe.trials, self.folder)
-        log.info("evaluate  %s", json.dumps(figures))
+        numbers = {name: value for name, value in figures.items() if isinstance(value, float)}
+        log.info("evaluate  %s", in_one_line(numbers))
+
+
+def in_one_line(figures: dict[str, float]) -> str:
+    """Figures in one line."""
+    return "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
 
 
 def references(bank: Bank, clip: int) -> NDArray[np.uint8]:

@@ -26,6 +26,7 @@ CLOSING = 120 * AUDIO_RATE // 1000  # samples: after so much silence the mouth i
 _STEP = 160  # samples: curves are drawn on a 10 ms grid, and frame centres lie on it
 _STEPS_PER_FRAME = exact_div(SAMPLES_PER_FRAME, _STEP)
 _REST = 4  # steps: 40 ms at full closure, so that a frame's centre always meets it
+_EARLY = 0.5  # steps: lips meet this long before the mark of a /p b m/
 _RAMP = 3  # steps: 30 ms from open to closed lips and back
 _GATE_PAUSE = 90 * AUDIO_RATE // 1000  # pauses below this are held through, as in fluent speech
 
@@ -163,17 +164,36 @@ def put(motion: Motion, mouth_rows: Motion) -> None:
     motion[:, [COLUMN[name] for name in MOUTH_CHANNELS]] = mouth_rows
 
 
+def closures(phones: Sequence[Phone], engine: str) -> NDArray[np.int64]:
+    """The first frame in which the lips are closed, for each /p b m/ of `phones`: int64 [n]."""
+    starts = [
+        start
+        for phone in phones
+        for name, start, _ in _stretches(phone, engine)
+        if name == "bilabial"
+    ]
+    first = np.array(starts) - _EARLY - _STEPS_PER_FRAME // 2
+    return np.asarray(np.maximum(np.ceil(first / _STEPS_PER_FRAME), 0), np.int64)
+
+
 def _gestures(phones: Sequence[Phone], pcm: Pcm, engine: str) -> list[_Gesture]:
-    """One gesture a class a phone passes through; diphthongs are split, the first part longer."""
-    found: list[_Gesture] = []
-    loudness = _loudness(phones, pcm)
-    for phone, loud in zip(phones, loudness, strict=True):
-        names = classes(phone.label, engine)
-        edges = np.linspace(0.0, 1.0, len(names) + 1) ** 0.8
-        start, length = phone.start / _STEP, (phone.end - phone.start) / _STEP
-        for name, begin, end in zip(names, edges[:-1], edges[1:], strict=True):
-            found.append(_Gesture(name, start + begin * length, start + end * length, loud))
-    return found
+    """One gesture a class a phone passes through."""
+    return [
+        _Gesture(name, start, end, loud)
+        for phone, loud in zip(phones, _loudness(phones, pcm), strict=True)
+        for name, start, end in _stretches(phone, engine)
+    ]
+
+
+def _stretches(phone: Phone, engine: str) -> list[tuple[str, float, float]]:
+    """Class, first and last step; diphthongs are split, the first part longer."""
+    names = classes(phone.label, engine)
+    edges = np.linspace(0.0, 1.0, len(names) + 1) ** 0.8
+    start, length = phone.start / _STEP, (phone.end - phone.start) / _STEP
+    return [
+        (name, start + begin * length, start + end * length)
+        for name, begin, end in zip(names, edges[:-1], edges[1:], strict=True)
+    ]
 
 
 def _loudness(phones: Sequence[Phone], pcm: Pcm) -> list[float]:
@@ -224,7 +244,7 @@ def _close_lips(curves: Curve, gestures: Sequence[_Gesture]) -> None:
     for gesture in gestures:
         if gesture.viseme != "bilabial":
             continue
-        start = gesture.start - 0.5
+        start = gesture.start - _EARLY
         end = max(start + _REST, gesture.end - _RAMP)  # open again when the next phone begins
         closed = _trapezoid(curves.shape[0], start, end, _RAMP)
         curves[:, 0] *= 1.0 - closed

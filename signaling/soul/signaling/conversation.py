@@ -16,6 +16,7 @@ from soul.signaling.protocol import (
     Open,
     ProtocolError,
     Send,
+    SetPrompt,
     Signaling,
     Start,
     serialise,
@@ -94,6 +95,8 @@ class Conversation:
                 self._opening = asyncio.ensure_future(self._open(action.start))
             elif isinstance(action, Send):
                 await self._socket.send(serialise(action.message))
+            elif isinstance(action, SetPrompt):
+                await self._set_prompt(action.prompt)
             elif isinstance(action, CloseSocket):
                 # First, so that whoever sees the socket closed may start again: a place is free.
                 await asyncio.wait([self._free(action.reason)], timeout=FREEING_SECONDS)
@@ -105,6 +108,12 @@ class Conversation:
         except ProtocolError as refused:
             return self._signaling.failed(refused)
         return self._signaling.opened(answer, self._session)
+
+    async def _set_prompt(self, prompt: str) -> None:
+        """Of a session that has just ended by itself nothing is said but its end."""
+        seconds = self._door.set_prompt(self._session, prompt)
+        if seconds is not None:
+            await self._do(self._signaling.prompted(seconds))
 
     def _ended(self, reason: str, broken: bool) -> None:
         if not self._over.done():

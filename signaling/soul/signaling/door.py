@@ -37,9 +37,13 @@ class WorkerLike(Protocol):
 
 
 class SessionLike(Protocol):
-    """One conversation behind the door; `start` raises Refused("offer") or Refused("worker")."""
+    """One conversation behind the door; `start` raises Refused("offer") or Refused("worker").
+
+    `set_prompt` gives the second of the call from which pictures follow, None if it is over.
+    """
 
     async def start(self, offer_sdp: str, portrait: Picture, prompt: str) -> str: ...
+    def set_prompt(self, prompt: str) -> float | None: ...
     async def close(self, reason: str) -> None: ...
     def stats(self) -> dict[str, Any]: ...
 
@@ -140,6 +144,11 @@ class Door:
         except BaseException:
             await self.close(session, "It could not be started.")
             raise
+
+    def set_prompt(self, session: str, prompt: str) -> float | None:
+        """Changes the prompt of `session`; see `SessionLike`. None also if it is not open."""
+        opened = self._sessions.get(session)
+        return None if opened is None else opened.set_prompt(prompt or self.config.prompt)
 
     async def close(self, session: str, reason: str) -> None:
         """Frees everything of `session`; of one that is not open, nothing."""

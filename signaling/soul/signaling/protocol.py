@@ -1,11 +1,14 @@
 """The one WebSocket's messages and their order, without I/O.
 
-The client says `start` once, may say `ping` whenever it likes and `stop` at the end; the server
-says `answer`, `pong`, `ended`, or `error` with one sentence and a close code (RFC 6455 §7.4.1).
+The client says `start` once, then `prompt` as often as it likes, may say `ping` at any time and
+`stop` at the end; the server says `answer`, `prompted`, `pong`, `ended`, or `error` with one
+sentence and a close code (RFC 6455 §7.4.1). Every `prompt` after the answer is answered by one
+`prompted`, in order; of those before it only the newest counts, and is answered after the answer.
 This file does NOT know sockets, HTTP, clocks, sessions, or what stands inside an SDP.
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -40,6 +43,14 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Prompt:
+    """Client: from now on in this manner. The newest of several wins; empty is the server's own."""
+
+    type: ClassVar[Literal["prompt"]] = "prompt"
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Client: end the conversation."""
 
@@ -60,6 +71,17 @@ class Answer:
     type: ClassVar[Literal["answer"]] = "answer"
     sdp: str
     session: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """Server: pictures from `seconds` of the call on, at the earliest, begin to follow the prompt.
+
+    The call's seconds are those of its media, which begin when the offer is answered.
+    """
+
+    type: ClassVar[Literal["prompted"]] = "prompted"
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +108,8 @@ class Error:
     message: str
 
 
-ClientMessage: TypeAlias = Start | Stop | Ping
-ServerMessage: TypeAlias = Answer | Pong | Ended | Error
+ClientMessage: TypeAlias = Start | Prompt | Stop | Ping
+ServerMessage: TypeAlias = Answer | Prompted | Pong | Ended | Error
 
 
 class ProtocolError(Exception):
@@ -105,16 +127,18 @@ def serialise(message: ClientMessage | ServerMessage) -> str:
 
 
 def parse_client(data: str | bytes) -> ClientMessage:
-    """What a client sent; ProtocolError if it is not exactly one of its three messages."""
+    """What a client sent; ProtocolError if it is not exactly one of its four messages."""
     fields = _fields(data)
     kind = fields.pop("type", None)
     if not isinstance(kind, str) or kind not in _CLIENT:
-        raise _shape(f'the message\'s "type" is {_shown(kind)}; expected "start", "stop" or "ping"')
+        raise _shape(
+            f'the message\'s "type" is {_shown(kind)}; expected "start", "prompt", "stop" or "ping"'
+        )
     return _CLIENT[kind](fields)
 
 
 def parse_server(data: str | bytes) -> ServerMessage:
-    """What a server sent; ProtocolError if it is not exactly one of its four messages."""
+    """What a server sent; ProtocolError if it is not exactly one of its five messages."""
     fields = _fields(data, limit=None)
     kind = fields.pop("type", None)
     if not isinstance(kind, str) or kind not in _SERVER:
@@ -164,6 +188,15 @@ def _text(fields: Mapping[str, object], kind: str, name: str, default: str | Non
     return value
 
 
+def _prompt_text(fields: Mapping[str, object], kind: str, default: str | None = None) -> str:
+    prompt = _text(fields, kind, "prompt", default)
+    if len(prompt) > MAX_PROMPT_CHARACTERS:
+        raise _shape(
+            f'"prompt" has {len(prompt)} characters; at most {MAX_PROMPT_CHARACTERS} are allowed'
+        )
+    return prompt
+
+
 def _start(fields: Mapping[str, object]) -> Start:
     _known(fields, "start", "portrait", "prompt", "sdp")
     portrait = _text(fields, "start", "portrait")
@@ -171,16 +204,17 @@ def _start(fields: Mapping[str, object]) -> Start:
         raise _shape(
             f'"portrait" is {_shown(portrait)}; expected a built-in\'s name or "upload:<id>"'
         )
-    prompt = _text(fields, "start", "prompt", "")
-    if len(prompt) > MAX_PROMPT_CHARACTERS:
-        raise _shape(
-            f'"prompt" has {len(prompt)} characters; at most {MAX_PROMPT_CHARACTERS} are allowed'
-        )
+    prompt = _prompt_text(fields, "start", "")
     sdp = _text(fields, "start", "sdp")
     if not sdp.startswith("v=0"):
         sentence = f'"sdp" starts with {_shown(sdp[:20])}; expected an offer starting with "v=0"'
         raise ProtocolError("bad_offer", sentence, Close.INVALID_DATA)
     return Start(portrait=portrait, prompt=prompt, sdp=sdp)
+
+
+def _prompt(fields: Mapping[str, object]) -> Prompt:
+    _known(fields, "prompt", "prompt")
+    return Prompt(_prompt_text(fields, "prompt"))
 
 
 def _stop(fields: Mapping[str, object]) -> Stop:
@@ -196,6 +230,16 @@ def _ping(fields: Mapping[str, object]) -> Ping:
 def _answer(fields: Mapping[str, object]) -> Answer:
     _known(fields, "answer", "sdp", "session")
     return Answer(sdp=_text(fields, "answer", "sdp"), session=_text(fields, "answer", "session"))
+
+
+def _prompted(fields: Mapping[str, object]) -> Prompted:
+    _known(fields, "prompted", "seconds")
+    seconds = fields.get("seconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise _shape(f'"seconds" of "prompted" is {_shown(seconds)}; expected a number')
+    if not math.isfinite(seconds) or seconds < 0:
+        raise _shape(f'"seconds" of "prompted" is {seconds}; expected 0 or more')
+    return Prompted(float(seconds))
 
 
 def _pong(fields: Mapping[str, object]) -> Pong:
@@ -215,11 +259,13 @@ def _error(fields: Mapping[str, object]) -> Error:
 
 _CLIENT: dict[str, Callable[[Mapping[str, object]], ClientMessage]] = {
     "start": _start,
+    "prompt": _prompt,
     "stop": _stop,
     "ping": _ping,
 }
 _SERVER: dict[str, Callable[[Mapping[str, object]], ServerMessage]] = {
     "answer": _answer,
+    "prompted": _prompted,
     "pong": _pong,
     "ended": _ended,
     "error": _error,
@@ -231,6 +277,13 @@ class Open:
     """Do: open a session for this start, then call `opened` or `failed`."""
 
     start: Start
+
+
+@dataclass(frozen=True, slots=True)
+class SetPrompt:
+    """Do: change the session's prompt, then call `prompted`."""
+
+    prompt: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +301,7 @@ class CloseSocket:
     reason: str
 
 
-Action: TypeAlias = Open | Send | CloseSocket
+Action: TypeAlias = Open | SetPrompt | Send | CloseSocket
 Phase: TypeAlias = Literal["waiting", "opening", "live", "closed"]
 
 
@@ -257,6 +310,7 @@ class Signaling:
 
     def __init__(self) -> None:
         self.phase: Phase = "waiting"
+        self._held: str | None = None  # a prompt that came while the session was being opened
 
     def receive(self, data: str | bytes) -> list[Action]:
         """A message came."""
@@ -273,7 +327,12 @@ class Signaling:
         if self.phase != "opening":
             return []
         self.phase = "live"
-        return [Send(Answer(sdp=sdp, session=session))]
+        answer = Send(Answer(sdp=sdp, session=session))
+        return [answer] if self._held is None else [answer, SetPrompt(self._held)]
+
+    def prompted(self, seconds: float) -> list[Action]:
+        """What `SetPrompt` asked for holds from `seconds` of the call on."""
+        return [] if self.phase != "live" else [Send(Prompted(seconds))]
 
     def failed(self, refused: ProtocolError) -> list[Action]:
         """Something cannot be done: say why, and close."""
@@ -292,6 +351,8 @@ class Signaling:
     def _obey(self, message: ClientMessage) -> list[Action]:
         if isinstance(message, Ping):
             return [Send(Pong())]
+        if isinstance(message, Prompt):
+            return self._set_prompt(message.prompt)
         if isinstance(message, Stop):
             return self._stop()
         if self.phase != "waiting":
@@ -300,9 +361,18 @@ class Signaling:
         self.phase = "opening"
         return [Open(message)]
 
-    def _stop(self) -> list[Action]:
+    def _set_prompt(self, prompt: str) -> list[Action]:
+        self._check_started("prompt")
+        if self.phase == "opening":
+            self._held = prompt
+            return []
+        return [SetPrompt(prompt)]
+
+    def _check_started(self, kind: str) -> None:
         if self.phase == "waiting":
-            raise ProtocolError(
-                "not_started", '"stop" came before "start"; nothing is running', Close.POLICY
-            )
+            sentence = f'"{kind}" came before "start"; nothing is running'
+            raise ProtocolError("not_started", sentence, Close.POLICY)
+
+    def _stop(self) -> list[Action]:
+        self._check_started("stop")
         return self.ended("The conversation was stopped.")

@@ -6,6 +6,7 @@ asked for: torch and a browser take a moment.
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from pathlib import Path
@@ -18,15 +19,15 @@ from soul.cli.bench.live import LiveConfig, bench_live
 from soul.cli.bench.machine import describe
 from soul.cli.bench.server import BenchError
 from soul.cli.bench.sessions import bench_sessions
-from soul.cli.console import fail, stderr
-from soul.web import STATIC
+from soul.cli.console import BAD_INPUT, fail, stderr
+from soul.cli.train import need_extra, need_voices
 
 DEFAULTS = LiveConfig()
 CHUNKS = 100
 SESSIONS = 50
 SESSION_SECONDS = 0.5
 MINUTES = 10
-PORTRAIT = STATIC / "portraits" / "grace.png"
+DRIFT_SEED = 130_001
 
 app = typer.Typer(
     name="bench",
@@ -110,32 +111,98 @@ def drift(
     model: Model = DEFAULTS.model,
     device: Device = DEFAULTS.device,
     threads: Threads = DEFAULTS.threads,
-    minutes: Annotated[int, typer.Option(help="Minutes of picture to make.", min=2)] = MINUTES,
+    hours: Annotated[
+        float | None, typer.Option(help="Hours of picture to make; or say --minutes.")
+    ] = None,
+    minutes: Annotated[
+        int | None,
+        typer.Option(help="Minutes of picture to make, at least 2.", show_default=str(MINUTES)),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Which person is drawn, and what is said.", min=0)
+    ] = DRIFT_SEED,
     portrait: Annotated[
-        Path, typer.Option(help="The portrait to animate.", show_default="the built-in grace")
-    ] = PORTRAIT,
-    sheet: Annotated[
-        Path | None, typer.Option(help="A PNG to write: the portrait, then each minute's last.")
+        Path | None,
+        typer.Option(
+            help="A portrait to animate; its skin, hair, clothes are not told apart.",
+            show_default="a drawn person",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="A folder for report, curves and pictures; it goes on."),
+    ] = None,
+    ablation: Annotated[
+        bool, typer.Option("--ablation", help="Compare codebooks, in a table of eight streams.")
+    ] = False,
+    noise: Annotated[
+        float | None,
+        typer.Option(
+            help="Of a damaged student's context, standard deviation.", show_default="0.5"
+        ),
+    ] = None,
+    weights_off: Annotated[
+        float | None,
+        typer.Option(help="Share that each of its weights is off by.", show_default="0.01"),
     ] = None,
 ) -> None:
-    """Whether a portrait looks the same after many minutes, faster than real time.
+    """Whether a person looks and speaks the same after hours, faster than real time.
 
-    Needs espeak-ng.
+    One stream of the live rollout; each minute hears a fresh held-out take whose mouth is known,
+    and is held against the first: who it is (a trained embedding), the colours of skin, hair,
+    clothes and background, sharpness, lips, what the codebook pulled back; then each figure's slope
+    an hour with its standard error. With --out every minute is on disk at once, and the same
+    command goes on where it was stopped. With --ablation: no codebook, hard replacement, the
+    paper's pullback and that with the portrait's own latents, each for the student as it is and for
+    one that is made to drift. Needs the training extra, espeak-ng and flite.
 
-    Example:
+    Examples:
 
-      soul bench drift --minutes 10 --sheet minutes.png
+      soul bench drift --minutes 10
+
+      soul bench drift --hours 8 --out drift
+
+      soul bench drift --ablation --minutes 20 --out ablation
     """
-    from soul.cli.bench.drift import bench_drift
+    length = whole_minutes(hours, minutes)
+    check_damage(ablation, noise, weights_off)
+    need_extra("bench drift")
+    need_voices("bench drift")
+    from soul.cli.bench.ablation import bench_ablation
+    from soul.cli.bench.drift import DriftOptions, bench_drift
+    from soul.training.variants import Damage
 
-    machine = asdict(describe())
-    _print(
-        lambda: {
-            "machine": machine,
-            **bench_drift(model, device, threads, minutes, portrait, sheet),
-        },
-        "drift",
+    machine = describe()  # first: the load is that of before
+    options = DriftOptions(machine, model, device, threads, length, seed, portrait, out)
+    usual = Damage()
+    damage = Damage(
+        usual.noise if noise is None else noise,
+        usual.weights if weights_off is None else weights_off,
     )
+    _print(lambda: bench_ablation(options, damage) if ablation else bench_drift(options), "drift")
+
+
+def whole_minutes(hours: float | None, minutes: int | None) -> int:
+    """How many minutes were asked for; ends the command if that is no length to compare."""
+    if hours is not None and minutes is not None:
+        fail(f"--hours {hours:g} and --minutes {minutes} are both given; expected one", BAD_INPUT)
+    if hours is None:
+        length = MINUTES if minutes is None else minutes
+    else:
+        length = round(60 * hours) if math.isfinite(hours) else 0
+    if length < 2:
+        told = f"--minutes {minutes}" if hours is None else f"--hours {hours:g}"
+        fail(f"{told} is too short; expected at least two minutes to compare", BAD_INPUT)
+    return length
+
+
+def check_damage(ablation: bool, noise: float | None, weights_off: float | None) -> None:
+    """Ends the command if what was told of the damage has no use, or is no size."""
+    for option, value in (("--noise", noise), ("--weights-off", weights_off)):
+        if value is not None and not ablation:
+            fail(f"{option} {value:g} has no use here; expected --ablation with it", BAD_INPUT)
+        if value is not None and not 0 <= value < math.inf:
+            fail(f"{option} {value:g} is not a size; expected a number from 0", BAD_INPUT)
 
 
 async def _with_browser(bench: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:

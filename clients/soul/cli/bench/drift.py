@@ -1,123 +1,183 @@
-"""`soul bench drift`: does a portrait look the same after many minutes? Faster than real time.
+"""`soul bench drift`: does the person in one stream stay who they were, for hours?
 
-One stream of the live rollout hears the same speech and pauses over and over; minutes are compared
-by their median picture, which knows no mouth and no blink. Knows no session and no browser.
+Loads models and eyes, says how far it is, and keeps the folder; takes, rollout and figures are
+`training.drift`'s. Knows no session and no browser.
 """
 
-import tempfile
+import hashlib
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 
+from soul.cli.bench.diary import Diary
+from soul.cli.bench.machine import Machine
 from soul.cli.bench.server import BenchError
-from soul.cli.bench.sounds import write_speech
-from soul.cli.sound import read_sound
-from soul.measure.picture import delta_e2000, sharpness
+from soul.cli.console import stderr
 from soul.media.portrait import PortraitError, read_portrait_file
-from soul.model import sample
-from soul.model.load import WeightsError, load
-from soul.model.sample import Soul
+from soul.model.load import WEIGHTS, WeightsError, folder_of, load
+from soul.model.sample import Soul, StreamState, open_stream
 from soul.model.vae import from_bytes
-from soul.timebase import FRAME_RATE, FRAMES_PER_LATENT
+from soul.training import identity, probe
+from soul.training.drift import (
+    CHUNKS_A_MINUTE,
+    DriftConfig,
+    Judges,
+    Minute,
+    Subject,
+    Takes,
+    drawn_subject,
+    figures,
+    first_of,
+    live_minute,
+    summary,
+)
+from soul.training.evaluate import finite
+from soul.training.snapshot import Snapshot, SnapshotError, keep, resume
+from soul.training.speech import SpeechError
+from soul.training.variants import Watched
 
-Pictures = NDArray[np.uint8]
-CHUNKS_A_MINUTE = 60 * FRAME_RATE // FRAMES_PER_LATENT
-EVERY = 6  # one chunk's first picture of so many is kept: about one a second
+STREAM = "stream.pt"
+LABEL = "stream"
 
 
 @dataclass(frozen=True, slots=True)
-class Minute:
-    """`delta_e_*` compare median pictures, CIEDE2000; `pulled_back` is a share of all cells."""
+class DriftOptions:
+    """What the command was told, and where."""
 
-    delta_e_to_portrait: float
-    delta_e_to_first_minute: float
-    sharpness: float
-    change: float  # mean absolute difference of pictures about a second apart, grey levels
-    pulled_back: float
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What is kept of one minute."""
-
-    pictures: Pictures  # [n, H, W, 3], about one a second
-    pulled_back: float
+    machine: Machine
+    model: str
+    device: str
+    threads: int
+    minutes: int
+    seed: int
+    portrait: Path | None
+    out: Path | None
 
 
-def bench_drift(
-    weights: str, device: str, threads: int, minutes: int, portrait: Path, sheet: Path | None
-) -> dict[str, Any]:
-    """One figure a minute, and a sheet with a picture of each; BenchError if it cannot begin."""
-    torch.set_num_threads(threads)
+@dataclass(frozen=True)
+class Prepared:
+    """What is measured, and by whom."""
+
+    model: Soul
+    subject: Subject
+    judges: Judges
+    config: DriftConfig
+
+
+def prepare(options: DriftOptions) -> Prepared:
+    """Load everything; BenchError if it cannot begin."""
+    torch.set_num_threads(options.threads)
+    config = DriftConfig(options.minutes, options.seed, CHUNKS_A_MINUTE)
     try:
-        model = load(weights, device)
-        still = read_portrait_file(portrait, model.config.image_size)
-    except (WeightsError, PortraitError, OSError) as error:
+        model = load(options.model, options.device)
+        eye = probe.load_probe(probe.SHIPPED).to(options.device)
+        embedding = identity.load_identity(identity.SHIPPED).to(options.device)
+        if options.portrait is None:
+            subject = drawn_subject(config, model.config.image_size)
+        else:
+            still = read_portrait_file(options.portrait, model.config.image_size)
+            subject = Subject(options.portrait.name, still)
+        eye.read(subject.portrait[None])  # a size that it cannot read is told before hours begin
+    except (
+        WeightsError, probe.ProbeError, identity.IdentityError, PortraitError, OSError, ValueError,
+    ) as error:  # fmt: skip
         raise BenchError(str(error)) from error
-    began = time.perf_counter()
-    seen = list(islice(roll(model, still, speech(model)), minutes))
-    seconds = time.perf_counter() - began
-    if sheet is not None:
-        Image.fromarray(np.concatenate([still, *(s.pictures[-1] for s in seen)], 1)).save(sheet)
-    found = compare(still, seen)
-    return {
-        "model": weights,
-        "device": device,
-        "threads": threads,
-        "portrait": portrait.name,
-        "minutes": [asdict(minute) for minute in found],
-        "delta_e_last_to_first_minute": found[-1].delta_e_to_first_minute,
-        "sharpness_last_over_first": found[-1].sharpness / found[0].sharpness,
-        "realtime_factor": seconds / (60 * minutes),
+    return Prepared(model, subject, Judges(eye, embedding), config)
+
+
+def bench_drift(options: DriftOptions) -> dict[str, Any]:
+    """A line of figures a minute, and what they come to; BenchError if it cannot be measured."""
+    ready = prepare(options)
+    diary = None if options.out is None else Diary(options.out, options.minutes)
+    try:
+        minutes = run(ready, diary, settings_of(options, ready.subject))
+    except (SpeechError, SnapshotError, OSError) as error:
+        raise BenchError(str(error)) from error
+    report = {
+        **heading(options, ready.subject),
+        "length_minutes": len(minutes),
+        **summary(minutes, ready.config.chunks),
+        "minutes": [asdict(minute) for minute in minutes],
     }
+    if diary is not None:
+        diary.finish(report)
+    found: dict[str, Any] = finite(report)
+    return found
 
 
-def speech(model: Soul) -> torch.Tensor:
-    """Speech with pauses, repeated without a seam: windows of its chunks [n, window_samples]."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "speech.wav"
-        write_speech(path)
-        heard = read_sound(path).speech
-    chunk = model.config.chunk_samples
-    period = len(heard) // chunk
-    thrice = torch.from_numpy(np.tile(heard[: period * chunk], 3))
-    return sample.cut(model.config, thrice)[period : 2 * period]
+def run(ready: Prepared, diary: Diary | None, settings: dict[str, Any]) -> list[Minute]:
+    """Every minute, from where the diary's stream was left."""
+    model, subject, judges, config = ready.model, ready.subject, ready.judges, ready.config
+    model.codebook = Watched(model.codebook, time.perf_counter)
+    kept = None if diary is None else kept_in(diary, settings, ready)
+    minutes = [] if diary is None else diary.begin(LABEL, 0 if kept is None else kept.minutes)
+    state = opened(ready) if kept is None else kept.state
+    first = None if kept is None else kept.first
+    takes, began, done = Takes(config, len(minutes)), time.perf_counter(), len(minutes)
+    for number in range(done + 1, config.minutes + 1):
+        said, windows = takes.next(model.config)
+        seen = live_minute(model, state, windows, judges.probe, time.perf_counter)
+        first = first or first_of(seen, judges.embedding)
+        minutes.append(figures(number, seen, said, subject, judges.embedding, first))
+        if diary is not None:
+            diary.write(LABEL, minutes[-1], seen.pictures[-1])
+            keep(diary.folder / STREAM, Snapshot(state, first, number))
+        a_minute = (time.perf_counter() - began) / (number - done)
+        tell(LABEL, minutes[-1], config.minutes, a_minute * (config.minutes - number))
+    return minutes
+
+
+def kept_in(diary: Diary, settings: dict[str, Any], ready: Prepared) -> Snapshot | None:
+    """The stream that an earlier run left in the folder, if there is one."""
+    diary.open(settings)
+    path = diary.folder / STREAM
+    if not path.exists():
+        return None
+    return resume(path, ready.model, ready.subject, ready.config.seed)
 
 
 @torch.inference_mode()
-def roll(model: Soul, portrait: Pictures, heard: torch.Tensor) -> Iterator[Seen]:
-    """Minute after minute of one stream, without end."""
-    still = from_bytes(portrait)
-    state = sample.open_stream(model, still, "", seed=0)
-    windows = cycle(heard.to(model.device))
-    while True:
-        pictures, strays = [], []
-        for chunk in range(CHUNKS_A_MINUTE):
-            shown = sample.advance(model, [state], next(windows).unsqueeze(0))[0]
-            strays.append(state.strays)
-            if chunk % EVERY == 0:
-                pictures.append(shown[0].cpu().numpy())
-        yield Seen(np.stack(pictures), float(np.mean(strays)))
+def opened(ready: Prepared) -> StreamState:
+    """A stream that has heard nothing."""
+    still = from_bytes(ready.subject.portrait)
+    return open_stream(ready.model, still, "", ready.config.seed)
 
 
-def compare(portrait: Pictures, seen: list[Seen]) -> list[Minute]:
-    """Each minute against the portrait and against the first."""
-    medians = [np.median(s.pictures, 0).astype(np.uint8) for s in seen]
-    return [
-        Minute(
-            delta_e_to_portrait=delta_e2000(portrait, median),
-            delta_e_to_first_minute=delta_e2000(medians[0], median),
-            sharpness=float(np.mean([sharpness(picture) for picture in s.pictures[::5]])),
-            change=float(np.abs(np.diff(s.pictures.astype(np.int16), axis=0)).mean()),
-            pulled_back=s.pulled_back,
-        )
-        for median, s in zip(medians, seen, strict=True)
-    ]
+def tell(label: str, minute: Minute, minutes: int, left: float) -> None:
+    """One line on stderr; `left` seconds are left."""
+    stderr().print(
+        f"{label}  minute {minute.minute} of {minutes}  "
+        f"identity {minute.identity_distance:.4f}  tint {minute.tint['picture']:.2f}  "
+        f"lips {minute.lip_correlation:.3f}  pulled {minute.pulled_back:.4f}  "
+        f"{left / 60:.0f} min left",
+        highlight=False,
+    )
+
+
+def settings_of(options: DriftOptions, subject: Subject) -> dict[str, Any]:
+    """What a measurement that goes on must have in common with its beginning."""
+    weights = (folder_of(options.model) / WEIGHTS).read_bytes()
+    return {
+        "model": options.model,
+        "weights": hashlib.sha256(weights).hexdigest(),
+        "portrait": hashlib.sha256(subject.portrait.tobytes()).hexdigest(),
+        "seed": options.seed,
+        "device": options.device,
+    }
+
+
+def heading(options: DriftOptions, subject: Subject) -> dict[str, Any]:
+    """What was measured."""
+    parts = "known" if subject.parts is not None else "unknown: the portrait is not a drawn one"
+    return {
+        "machine": asdict(options.machine),
+        "model": options.model,
+        "device": options.device,
+        "threads": options.threads,
+        "seed": options.seed,
+        "portrait": subject.name,
+        "parts": parts,
+    }

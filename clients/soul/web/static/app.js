@@ -2,6 +2,7 @@
 
 import { Call, CallError, Line, openMicrophone } from './call.js';
 import { Gallery, sentence } from './gallery.js';
+import { Manner } from './manner.js';
 import { Meter } from './meter.js';
 import { Panel } from './panel.js';
 
@@ -24,6 +25,7 @@ const socketUrl = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location
 
 const video = $('avatar');
 const panel = new Panel($);
+const manner = new Manner({ field: $('prompt'), moods: $('moods'), state: $('manner-state') });
 const gallery = new Gallery({ root: $('gallery'), input: $('file'), drop: $('drop'), body: document.body, query });
 
 /** What tests and benchmarks may read. */
@@ -45,7 +47,7 @@ function enter(state) {
   $('state').textContent = STATES[state];
   $('talk-label').textContent = running ? 'Stop' : 'Start talking';
   $('faces').disabled = running;
-  $('prompt').disabled = running;
+  manner.told(running ? 'change it at any time' : 'optional');
   gallery.locked = running;
   $('mute').hidden = state !== 'live';
   if (!running) document.body.classList.remove('moving');
@@ -100,14 +102,16 @@ async function connect(mine) {
     });
   });
   call.addEventListener('stats', (event) => panel.server((debug.stats = event.detail)));
+  call.addEventListener('prompted', () => manner.told('changed'));
   call.addEventListener('rtt', (event) => panel.roundTrip(event.detail));
   call.addEventListener('unsteady', (event) => {
     if (debug.state === 'live') $('state').textContent = event.detail ? 'Unsteady connection' : STATES.live;
   });
   call.addEventListener('ended', (event) => ended(mine, event.detail));
   whenSeen(() => firstPicture(own));
-  await own.start(gallery.chosen, $('prompt').value.trim());
+  await own.start(gallery.chosen, manner.words);
   debug.session = own.session;
+  speakAs(); // it may have changed since
   panel.follow(own.pc);
 }
 
@@ -188,6 +192,11 @@ function finish(state) {
   if (state === 'ended' || state === 'ready') freshLine();
 }
 
+/** Tells the call the words of the field, if they are others than it knows. */
+function speakAs() {
+  if (call?.setPrompt(manner.words)) manner.told('changing');
+}
+
 function showLevel(level) {
   $('glow').style.opacity = level.toFixed(2);
   $('meter').firstChild.style.transform = `scaleX(${level.toFixed(2)})`;
@@ -211,6 +220,7 @@ $('talk').addEventListener('click', () => (RUNNING.includes(debug.state) ? finis
 $('listen-only').addEventListener('click', () => start({ silent: true }));
 $('mute').addEventListener('click', mute);
 video.addEventListener('click', () => video.srcObject && video.play().then(() => complain('')));
+manner.addEventListener('wanted', speakAs);
 gallery.addEventListener('chosen', () => {
   complain('');
   choose();

@@ -75,7 +75,8 @@ export class Line extends EventTarget {
 
 /**
  * A running call. Events: `track` (MediaStream), `stats` (what the server measured), `rtt` (ms),
- * `unsteady` (boolean), `ended` ({reason, code, lost}): once, and everything is closed by then.
+ * `prompted` (the pictures are about to follow the newest prompt), `unsteady` (boolean), `ended`
+ * ({reason, code, lost}): once, and everything is closed by then.
  */
 export class Call extends EventTarget {
   constructor(line, microphone) {
@@ -83,6 +84,7 @@ export class Call extends EventTarget {
     this.line = line;
     this.microphone = microphone;
     this.over = false;
+    this.unanswered = 0; // prompts that the server has not confirmed yet
     this.media = new MediaStream();
     this.pc = new RTCPeerConnection({ iceServers: [], bundlePolicy: 'max-bundle' });
     this.pc.ontrack = (event) => {
@@ -95,6 +97,7 @@ export class Call extends EventTarget {
     this.control = this.pc.createDataChannel('control');
     this.#listen(this.control);
     this.heartbeat = setInterval(() => this.#ping(), HEARTBEAT_MS);
+    line.addEventListener('prompted', () => this.#prompted());
     line.addEventListener('ended', (event) => this.#end({ reason: event.detail.reason, code: 'ended', lost: false }));
     line.addEventListener('error', (event) => this.#end({ reason: event.detail.message, code: event.detail.code, lost: false }));
     line.addEventListener('closed', (event) => this.#end({ reason: event.detail.reason, code: 'lost', lost: true }));
@@ -108,10 +111,21 @@ export class Call extends EventTarget {
     await this.pc.setLocalDescription();
     await Promise.all([this.line.opened, this.#gathered()]);
     const answer = this.#answer();
+    this.prompt = prompt;
     this.line.send({ type: 'start', portrait, prompt, sdp: this.pc.localDescription.sdp });
     const { sdp, session } = await answer;
     this.session = session;
     await this.pc.setRemoteDescription({ type: 'answer', sdp });
+  }
+
+  /** Changes how it is spoken; whether there was something to change, and a server to tell. Before the
+   *  answer there is not. */
+  setPrompt(prompt) {
+    if (!this.session || this.over || prompt === this.prompt) return false;
+    this.prompt = prompt;
+    this.unanswered += 1;
+    this.line.send({ type: 'prompt', prompt });
+    return true;
   }
 
   /** The viewer ends it. */
@@ -136,6 +150,11 @@ export class Call extends EventTarget {
       setTimeout(resolve, GATHERING_MS);
       this.pc.addEventListener('icecandidate', resolve, { once: true });
     });
+  }
+
+  #prompted() {
+    this.unanswered -= 1;
+    if (this.unanswered === 0) this.dispatchEvent(new Event('prompted'));
   }
 
   #connection() {
