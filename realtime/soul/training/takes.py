@@ -6,16 +6,17 @@ what is kept are curves and the few frames that are shown. Makes no figures and 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from soul.measure.picture import psnr, sharpness, smudged, unmoved
 from soul.model.cues import Blinks
-from soul.model.sample import Soul, advance, cut, open_stream
+from soul.model.sample import Soul, StreamState, advance, cut, open_stream
 from soul.model.vae import from_bytes
 from soul.timebase import FRAME_RATE, SAMPLES_PER_FRAME
 from soul.training import augment
@@ -70,7 +71,10 @@ class Look:
     strips: tuple[Strip, ...]
 
 
-def live(model: Soul) -> Actor:
+Step = Callable[[Soul, Sequence[StreamState], Tensor], Tensor]  # as `soul.model.sample.advance`
+
+
+def live(model: Soul, step: Step = advance) -> Actor:
     """The model's rollout, chunk by chunk as in a call."""
 
     @torch.inference_mode()
@@ -78,7 +82,7 @@ def live(model: Soul) -> Actor:
         portrait = from_bytes(scene.artist.portrait())
         state = open_stream(model, portrait, scene.prompt, scene.seed)
         heard = cut(model.config, torch.from_numpy(scene.sound)).to(model.device)
-        made = [advance(model, [state], window.unsqueeze(0))[0].cpu() for window in heard]
+        made = [step(model, [state], window.unsqueeze(0))[0].cpu() for window in heard]
         told = np.array(Blinks(scene.seed).next(len(scene.motion)), np.float32)
         return Played(torch.cat(made).numpy(), told)
 
@@ -93,10 +97,8 @@ def drawn(scene: Scene) -> Played:
 
 def attempt(actor: Actor, probe: Probe, seed: int, number: int, frames: int) -> tuple[Trial, Look]:
     """One take of `frames`, a multiple of a chunk's four."""
-    rng = np.random.default_rng([seed, number])
-    artist = Artist(draw_identity(rng), SIZE)
-    take = perform(rng, frames / FRAME_RATE, "held_out")
-    scene = Scene(artist, take.pcm, take.prompt, number, take.motion)
+    scene, take = draw_scene(seed, number, frames)
+    artist = scene.artist
     played, renders = actor(scene), drawn(scene).pictures
     trial = Trial(
         prompt=take.prompt,
@@ -110,6 +112,14 @@ def attempt(actor: Actor, probe: Probe, seed: int, number: int, frames: int) -> 
         picture=judge_picture(played.pictures, artist.portrait(), renders),
     )
     return trial, look(trial, played.pictures, artist.portrait(), renders)
+
+
+def draw_scene(seed: int, number: int, frames: int) -> tuple[Scene, Performance]:
+    """One held-out take of `frames`: what an actor plays, and all that is true of it."""
+    rng = np.random.default_rng([seed, number])
+    artist = Artist(draw_identity(rng), SIZE)
+    take = perform(rng, frames / FRAME_RATE, "held_out")
+    return Scene(artist, take.pcm, take.prompt, number, take.motion), take
 
 
 def voice_of(take: Performance) -> Prosody:

@@ -182,6 +182,44 @@ def drift(
     _print(lambda: bench_ablation(options, damage) if ablation else bench_drift(options), "drift")
 
 
+@app.command("recipe")
+def recipe(
+    model: Model = DEFAULTS.model,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="The baseline's file.", show_default="the shipped one"),
+    ] = None,
+    device: Device = DEFAULTS.device,
+    threads: Threads = DEFAULTS.threads,
+    takes: Annotated[int, typer.Option(help="Held-out takes, each of another person.", min=1)] = 4,
+    chunks: Annotated[int, typer.Option(help="Chunks of 160 ms in each.", min=12)] = 40,
+    steps: Annotated[int, typer.Option(help="Guided steps of the baseline.", min=1)] = 25,
+) -> None:
+    """What distillation and the light decoder save, and what they cost: the paper's table.
+
+    The teacher with many guided steps and the full decoder; the student with that decoder; the
+    student with the light one. Time of a chunk, lips, closed mouths, identity, PSNR, SSIM and
+    sharpness on the same held-out takes. Needs the training extra, espeak-ng and flite.
+
+    Example:
+
+      soul bench recipe --takes 4
+    """
+    need_extra("bench recipe")
+    need_voices("bench recipe")
+    from soul.cli.bench.table import bench_recipe
+    from soul.training.baseline import SHIPPED
+    from soul.training.table import TableConfig
+
+    machine = asdict(describe())
+    config = TableConfig(takes=takes, chunks=chunks, steps=steps)
+    path = SHIPPED if against is None else against
+    _print(
+        lambda: {"machine": machine, **bench_recipe(model, path, device, threads, config)},
+        "recipe",
+    )
+
+
 def whole_minutes(hours: float | None, minutes: int | None) -> int:
     """How many minutes were asked for; ends the command if that is no length to compare."""
     if hours is not None and minutes is not None:
