@@ -51,6 +51,7 @@ class FakeSession:
     closed: str | None = None
     started: tuple[str, Picture, str] | None = None
     prompts: list[str] = field(default_factory=list)
+    listened: list[bool] = field(default_factory=list)
     over: bool = False  # it has ended by itself, and has not said so yet
 
     async def start(self, offer_sdp: str, portrait: Picture, prompt: str) -> str:
@@ -70,6 +71,9 @@ class FakeSession:
             return None
         self.prompts.append(prompt)
         return 0.25 * len(self.prompts)
+
+    def set_listening(self, listening: bool) -> None:
+        self.listened.append(listening)
 
     async def close(self, reason: str) -> None:
         if self.hang_to_close:

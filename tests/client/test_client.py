@@ -79,6 +79,9 @@ async def test_prompts_during_a_conversation(house: FakeHouse, portraits: Path) 
         later = await asyncio.gather(*(client.set_prompt(prompt) for prompt in "ab"))
         assert later == [1.0, 1.25], "each has an answer of its own"
         assert house.sessions[0].prompts == ["glad", "", "left", "a", "b"]
+        await client.set_listening(True)
+        await client.set_prompt("b")  # answered in order: what was sent before has been heard
+        assert house.sessions[0].listened == [True]
 
 
 async def test_a_prompt_that_cannot_be(house: FakeHouse, portraits: Path) -> None:

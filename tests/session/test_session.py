@@ -211,6 +211,18 @@ async def test_a_new_prompt_goes_with_the_next_chunk(
     assert room.session.set_prompt("too late") is None
 
 
+async def test_it_listens_until_its_own_voice_is_heard(
+    room: Any, worker: Any, wait_until: Any
+) -> None:
+    await room.connect()
+    room.session.set_listening(True)
+    await wait_until(lambda: any(work.listening for work in worker.works))
+    room.session.set_listening(False)
+    told = len(worker.works)
+    await wait_until(lambda: len(worker.works) > told + 2)
+    assert not worker.works[-1].listening
+
+
 async def test_a_peer_that_never_connects_is_given_up(room: Any, wait_until: Any) -> None:
     await room.start()
     room.ahead = 16 * NANOSECONDS

@@ -14,6 +14,7 @@ from soul.signaling.protocol import (
     CloseSocket,
     Ended,
     Error,
+    Listen,
     Open,
     Ping,
     Pong,
@@ -21,6 +22,7 @@ from soul.signaling.protocol import (
     Prompted,
     ProtocolError,
     Send,
+    SetListening,
     SetPrompt,
     Signaling,
     Start,
@@ -37,7 +39,12 @@ JSON = st.recursive(
     max_leaves=12,
 )
 NEARLY = st.fixed_dictionaries(
-    {"type": st.sampled_from(["start", "prompt", "stop", "ping", "answer", "", "Start"]) | JSON},
+    {
+        "type": st.sampled_from(
+            ["start", "prompt", "listen", "stop", "ping", "answer", "", "Start"]
+        )
+        | JSON
+    },
     optional={"portrait": JSON, "sdp": JSON | st.just("v=0"), "prompt": JSON, "extra": JSON},
 )
 
@@ -119,6 +126,7 @@ def test_a_server_that_does_not_say_a_second_is_named(seconds: str) -> None:
         (started(portrait=7), Close.POLICY, "7; expected text"),
         (started(prompt=None), Close.POLICY, "None; expected text"),
         (started(prompt="a" * 501), Close.POLICY, "501 characters; at most 500"),
+        ('{"type": "listen", "listening": 1}', Close.POLICY, "1; expected true or false"),
         (prompted(), Close.POLICY, '"prompt" of "prompt" is None; expected text'),
         (prompted(prompt=3), Close.POLICY, "3; expected text"),
         (prompted(prompt="a" * 501), Close.POLICY, "501 characters; at most 500"),
@@ -140,6 +148,7 @@ def test_a_conversation_in_order() -> None:
     assert signaling.receive(serialise(START)) == [Open(START)]
     assert signaling.receive(serialise(Ping())) == [Send(Pong())]
     assert signaling.opened("v=0 answer", "s1") == [Send(Answer("v=0 answer", "s1"))]
+    assert signaling.receive(serialise(Listen(True))) == [SetListening(True)]
     for prompt in ("glad", ""):
         assert signaling.receive(serialise(Prompt(prompt))) == [SetPrompt(prompt)]
         assert signaling.prompted(1.28) == [Send(Prompted(1.28))]
@@ -164,8 +173,8 @@ def test_a_second_start_ends_it(opened: bool) -> None:
     assert close == CloseSocket(Close.POLICY, said.message.message)
 
 
-@pytest.mark.parametrize("early", [Stop(), Prompt("glad")])
-def test_what_comes_before_start_is_refused(early: Stop | Prompt) -> None:
+@pytest.mark.parametrize("early", [Stop(), Prompt("glad"), Listen(True)])
+def test_what_comes_before_start_is_refused(early: Stop | Prompt | Listen) -> None:
     said, close = Signaling().receive(serialise(early))
     assert isinstance(said, Send)
     assert said.message == Error(
@@ -181,6 +190,15 @@ def test_of_prompts_while_it_opens_the_newest_waits_for_the_answer() -> None:
         assert signaling.receive(serialise(Prompt(prompt))) == []
     answer = Send(Answer("v=0", "s"))
     assert signaling.opened("v=0", "s") == [answer, SetPrompt("sad")]
+
+
+def test_who_has_the_word_is_told_once_the_session_is_there() -> None:
+    signaling = Signaling()
+    assert signaling.receive(serialise(START)) == [Open(START)]
+    assert signaling.receive(serialise(Listen(True))) == []
+    answered = signaling.opened("v=0", "s")
+    assert answered[-1] == SetListening(True)
+    assert signaling.receive(serialise(Listen(False))) == [SetListening(False)]
 
 
 def test_a_prompt_after_the_end_is_not_heard() -> None:

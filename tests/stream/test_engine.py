@@ -378,3 +378,14 @@ def test_a_prompt_outlives_the_chunks_that_are_skipped() -> None:
     call.engine.interrupt(call.now)
     call.run(ready_at(4))
     assert [work.prompt for _, work in call.works if work.prompt] == ["glad"]
+
+
+def test_works_tell_whether_somebody_else_has_the_word() -> None:
+    call = Call(speed=lambda work: 100 * MS)
+    call.run(ready_at(2) + 50 * MS)
+    call.engine.attend(True)
+    call.run(ready_at(5) + 50 * MS)
+    call.engine.attend(False)
+    call.run(ready_at(6) + 50 * MS)
+    told = [work.listening for _, work in call.works]
+    assert told == [False] * 3 + [True] * 3 + [False]

@@ -63,6 +63,9 @@ class LiveSession:
     def set_prompt(self, prompt: str) -> float | None:
         return self._session.set_prompt(prompt)
 
+    def set_listening(self, listening: bool) -> None:
+        self._session.set_listening(listening)
+
     async def close(self, reason: str) -> None:
         await self._session.close(reason)
         # aiortc's closed connection is a web of cycles that reaches OpenSSL's and libsrtp's memory

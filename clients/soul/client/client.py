@@ -98,6 +98,13 @@ class SoulClient:
         await self._send(type="prompt", prompt=prompt)
         return await prompted
 
+    async def set_listening(self, listening: bool) -> None:
+        """Tells that somebody else has the word, or has it no more: meanwhile the portrait attends.
+
+        Its own voice takes the word back while it lasts. ConnectionLost if the server is gone.
+        """
+        await self._send(type="listen", listening=listening)
+
     async def ended(self) -> str:
         """Waits for the end of the conversation; the server's reason. Refused, ConnectionLost."""
         return await asyncio.shield(self._ended)
@@ -126,7 +133,7 @@ class SoulClient:
     ) -> None:
         await self.stop()
 
-    async def _send(self, **message: str) -> None:
+    async def _send(self, **message: str | bool) -> None:
         try:
             await self._socket.send(json.dumps(message))
         except ConnectionClosed as error:

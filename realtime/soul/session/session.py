@@ -115,6 +115,7 @@ class Session:
         self._meter = Meter()
         self._started = clock()
         self._begun = self._connected = self._opened = False
+        self._listening = False
         self._running: _Running | None = None
         self._peer: Peer | None = None
         self._pumps: list[asyncio.Task[None]] = []
@@ -150,6 +151,13 @@ class Session:
             return None
         chunk = self._running.engine.set_prompt(prompt)
         return chunk * self._worker.format.chunk_samples / AUDIO_RATE
+
+    def set_listening(self, listening: bool) -> None:
+        """Whether somebody else has the word: the portrait attends while its own voice is silent.
+
+        A voice of its own takes the word back, as long as it lasts.
+        """
+        self._listening = listening
 
     async def close(self, reason: str) -> None:
         """Free everything: pumps, connection, sockets, threads, the worker's stream."""
@@ -252,6 +260,7 @@ class Session:
             due = (running.clock.sample_at(now) - phase) // SAMPLES_PER_PACKET
             sound = running.ingest.pull(phase + max(due, ticks) * SAMPLES_PER_PACKET)
             running.vad.receive(sound)
+            running.engine.attend(self._listening and not running.vad.speaking)
             running.playout.receive_sound(sound, running.vad.speaking)
             running.engine.allow(*self._config.allowance(format, running.playout.delay))
             running.engine.receive_audio(Pcm(sound.start, sound.samples), now)

@@ -130,6 +130,7 @@ class Engine:
         self._waiting: deque[_Waiting] = deque()
         self._running: _Running | None = None
         self._prompt: str | None = None  # for the next work to bring
+        self._listening = False
         self._events: dict[int, Event] = {}  # by chunk, until taken
         self._next_event = 0
         self._took: deque[Instant] = deque([0, 0], maxlen=2)  # the last two chunks' time
@@ -184,6 +185,10 @@ class Engine:
         bringer = self._waiting[0].chunk if self._waiting else self._schedule.ready
         return bringer + 1
 
+    def attend(self, listening: bool) -> None:
+        """Whether somebody else has the word, from the next work on."""
+        self._listening = listening
+
     def interrupt(self, now: Instant) -> None:
         """Forget all that is not shown yet: the next chunk to become ready is the next one seen.
 
@@ -217,6 +222,7 @@ class Engine:
             steps=1 if self._degraded else self._steps,
             deadline=chosen.deadline,
             prompt=self._prompt,
+            listening=self._listening,
         )
         self._prompt = None
         self._running = _Running(work, chosen.end, started=now)

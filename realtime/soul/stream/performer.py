@@ -97,6 +97,8 @@ class Performer:
         states = self._states_of(works)
         with torch.inference_mode():
             began = self._seconds()
+            for work, state in zip(works, states, strict=True):
+                state.listening = work.listening
             audio = sample.listen(self._model, states, self._sound(works))
             heard = self._mark()
             latents = sample.denoise(self._model, states, audio, works[0].steps)

@@ -59,6 +59,7 @@ class Work:
     steps: int  # denoising passes; fewer when degraded
     deadline: Instant  # after this the pictures are too late to be shown
     prompt: str | None = None
+    listening: bool = False  # somebody else has the word
 
 
 @dataclass(frozen=True, slots=True)

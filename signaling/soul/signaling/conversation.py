@@ -16,6 +16,7 @@ from soul.signaling.protocol import (
     Open,
     ProtocolError,
     Send,
+    SetListening,
     SetPrompt,
     Signaling,
     Start,
@@ -97,6 +98,8 @@ class Conversation:
                 await self._socket.send(serialise(action.message))
             elif isinstance(action, SetPrompt):
                 await self._set_prompt(action.prompt)
+            elif isinstance(action, SetListening):
+                self._door.set_listening(self._session, action.listening)
             elif isinstance(action, CloseSocket):
                 # First, so that whoever sees the socket closed may start again: a place is free.
                 await asyncio.wait([self._free(action.reason)], timeout=FREEING_SECONDS)

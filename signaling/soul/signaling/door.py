@@ -44,6 +44,7 @@ class SessionLike(Protocol):
 
     async def start(self, offer_sdp: str, portrait: Picture, prompt: str) -> str: ...
     def set_prompt(self, prompt: str) -> float | None: ...
+    def set_listening(self, listening: bool) -> None: ...
     async def close(self, reason: str) -> None: ...
     def stats(self) -> dict[str, Any]: ...
 
@@ -149,6 +150,11 @@ class Door:
         """Changes the prompt of `session`; see `SessionLike`. None also if it is not open."""
         opened = self._sessions.get(session)
         return None if opened is None else opened.set_prompt(prompt or self.config.prompt)
+
+    def set_listening(self, session: str, listening: bool) -> None:
+        """Whether somebody else has the word in `session`; of one that is not open, nothing."""
+        if (opened := self._sessions.get(session)) is not None:
+            opened.set_listening(listening)
 
     async def close(self, session: str, reason: str) -> None:
         """Frees everything of `session`; of one that is not open, nothing."""

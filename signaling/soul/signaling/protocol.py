@@ -1,8 +1,8 @@
 """The one WebSocket's messages and their order, without I/O.
 
-The client says `start` once, then `prompt` as often as it likes, may say `ping` at any time and
-`stop` at the end; the server says `answer`, `prompted`, `pong`, `ended`, or `error` with one
-sentence and a close code (RFC 6455 §7.4.1). Every `prompt` after the answer is answered by one
+The client says `start` once, then `prompt` and `listen` as often as it likes, may say `ping` at any
+time and `stop` at the end; the server says `answer`, `prompted`, `pong`, `ended`, or `error` with
+one sentence and a close code (RFC 6455 §7.4.1). Every `prompt` after the answer is answered by one
 `prompted`, in order; of those before it only the newest counts, and is answered after the answer.
 This file does NOT know sockets, HTTP, clocks, sessions, or what stands inside an SDP.
 """
@@ -48,6 +48,14 @@ class Prompt:
 
     type: ClassVar[Literal["prompt"]] = "prompt"
     prompt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Client: somebody else has the word, or has it no more. It has no answer."""
+
+    type: ClassVar[Literal["listen"]] = "listen"
+    listening: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +116,7 @@ class Error:
     message: str
 
 
-ClientMessage: TypeAlias = Start | Prompt | Stop | Ping
+ClientMessage: TypeAlias = Start | Prompt | Listen | Stop | Ping
 ServerMessage: TypeAlias = Answer | Prompted | Pong | Ended | Error
 
 
@@ -127,12 +135,13 @@ def serialise(message: ClientMessage | ServerMessage) -> str:
 
 
 def parse_client(data: str | bytes) -> ClientMessage:
-    """What a client sent; ProtocolError if it is not exactly one of its four messages."""
+    """What a client sent; ProtocolError if it is not exactly one of its five messages."""
     fields = _fields(data)
     kind = fields.pop("type", None)
     if not isinstance(kind, str) or kind not in _CLIENT:
         raise _shape(
-            f'the message\'s "type" is {_shown(kind)}; expected "start", "prompt", "stop" or "ping"'
+            f'the message\'s "type" is {_shown(kind)}; expected "start", "prompt", '
+            '"listen", "stop" or "ping"'
         )
     return _CLIENT[kind](fields)
 
@@ -217,6 +226,14 @@ def _prompt(fields: Mapping[str, object]) -> Prompt:
     return Prompt(_prompt_text(fields, "prompt"))
 
 
+def _listen(fields: Mapping[str, object]) -> Listen:
+    _known(fields, "listen", "listening")
+    listening = fields.get("listening")
+    if not isinstance(listening, bool):
+        raise _shape(f'"listening" of "listen" is {_shown(listening)}; expected true or false')
+    return Listen(listening)
+
+
 def _stop(fields: Mapping[str, object]) -> Stop:
     _known(fields, "stop")
     return Stop()
@@ -260,6 +277,7 @@ def _error(fields: Mapping[str, object]) -> Error:
 _CLIENT: dict[str, Callable[[Mapping[str, object]], ClientMessage]] = {
     "start": _start,
     "prompt": _prompt,
+    "listen": _listen,
     "stop": _stop,
     "ping": _ping,
 }
@@ -287,6 +305,13 @@ class SetPrompt:
 
 
 @dataclass(frozen=True, slots=True)
+class SetListening:
+    """Do: tell the session whether somebody else has the word."""
+
+    listening: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """Do: send this message."""
 
@@ -301,7 +326,7 @@ class CloseSocket:
     reason: str
 
 
-Action: TypeAlias = Open | SetPrompt | Send | CloseSocket
+Action: TypeAlias = Open | SetPrompt | SetListening | Send | CloseSocket
 Phase: TypeAlias = Literal["waiting", "opening", "live", "closed"]
 
 
@@ -311,6 +336,7 @@ class Signaling:
     def __init__(self) -> None:
         self.phase: Phase = "waiting"
         self._held: str | None = None  # a prompt that came while the session was being opened
+        self._attending = False  # what `listen` said while the session was being opened
 
     def receive(self, data: str | bytes) -> list[Action]:
         """A message came."""
@@ -328,7 +354,9 @@ class Signaling:
             return []
         self.phase = "live"
         answer = Send(Answer(sdp=sdp, session=session))
-        return [answer] if self._held is None else [answer, SetPrompt(self._held)]
+        prompt = [] if self._held is None else [SetPrompt(self._held)]
+        listening = [SetListening(True)] if self._attending else []
+        return [answer, *prompt, *listening]
 
     def prompted(self, seconds: float) -> list[Action]:
         """What `SetPrompt` asked for holds from `seconds` of the call on."""
@@ -353,6 +381,8 @@ class Signaling:
             return [Send(Pong())]
         if isinstance(message, Prompt):
             return self._set_prompt(message.prompt)
+        if isinstance(message, Listen):
+            return self._set_listening(message.listening)
         if isinstance(message, Stop):
             return self._stop()
         if self.phase != "waiting":
@@ -367,6 +397,13 @@ class Signaling:
             self._held = prompt
             return []
         return [SetPrompt(prompt)]
+
+    def _set_listening(self, listening: bool) -> list[Action]:
+        self._check_started("listen")
+        if self.phase == "opening":
+            self._attending = listening
+            return []
+        return [SetListening(listening)]
 
     def _check_started(self, kind: str) -> None:
         if self.phase == "waiting":
