@@ -84,7 +84,7 @@ class Diary:
             Image.fromarray(sheet(pictures)).save(self.folder / "sheet.png")
 
     def draw(self) -> None:
-        """curves.png: a panel a figure, a line a series. It takes a moment: not for every minute."""
+        """curves.png: a panel a figure, a line a series. Not for every minute."""
         figure = Figure(figsize=(14, 6))
         figure.subplots_adjust(0.04, 0.08, 0.86, 0.94, 0.25, 0.4)
         for axis, name in zip(figure.subplots(2, 4).flat, SHOWN, strict=True):
