@@ -254,8 +254,8 @@ def summary(minutes: list[Minute], chunks: int = CHUNKS_A_MINUTE) -> dict[str, A
     """First and last minute of at least two, and each figure's slope an hour.
 
     Slopes are over minutes 2 to the last: the first is what the others are held against. `seen` is
-    whether a slope is more than two standard errors from zero. Likeness is the cosine, 1 − distance.
-    `chunks` make a minute.
+    whether a slope is more than two standard errors from zero. Likeness is 1 − distance. `chunks`
+    make a minute.
     """
     first, last = flat(minutes[0]), flat(minutes[-1])
     rows = [flat(minute) for minute in minutes[1:]]
