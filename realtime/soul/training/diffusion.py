@@ -44,7 +44,7 @@ class Latents:
 class TeacherConfig:
     """Flow matching with sound and words dropped now and then, for guidance."""
 
-    length: Length = Length(3950)
+    length: Length = Length(2700)
     batch: int = 16
     chunks: int = 10
     peak: float = 8e-4
@@ -58,7 +58,7 @@ class TeacherConfig:
 class StudentConfig:
     """Trajectory distillation on the student's own rollouts; no guidance is left at run time."""
 
-    length: Length = Length(1650)
+    length: Length = Length(1020)
     batch: int = 8
     chunks: int = 12
     peak: float = 2e-4
