@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from soul.cli.bench import ablation, drift
+from soul.cli.bench.diary import Diary
 from soul.cli.main import app
 from soul.model.config import SOUL_TEST
 from soul.model.load import save
@@ -17,7 +18,9 @@ from soul.model.sample import build
 def test_the_table_is_rows_lines_and_something_to_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drift, "CHUNKS_A_MINUTE", 6)
+    monkeypatch.setattr(drift, "CHUNKS_A_MINUTE", 4)
+    drawn: list[int] = []
+    monkeypatch.setattr(Diary, "draw", lambda diary: drawn.append(len(diary.series)))
     tiny = build(replace(SOUL_TEST, image_size=256, name="soul-tiny"), 0)
     tiny.codebook.centroids.normal_()
     tiny.codebook.threshold.fill_(6.5)
@@ -43,7 +46,7 @@ def test_the_table_is_rows_lines_and_something_to_read(
         assert 0 < rows[student, "extended"]["codebook_share"] < 1
     assert "what the codebook is worth" in done.stderr
     assert len((out / "minutes.jsonl").read_text().splitlines()) == 16
-    assert (out / "curves.png").exists()
+    assert drawn == [8, 8, 8]  # after each minute of all, and at the end
     assert json.loads((out / "report.json").read_text())["rows"] == printed["rows"]
 
 

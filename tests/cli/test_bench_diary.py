@@ -36,9 +36,10 @@ def test_lines_are_read_back_and_what_is_not_finite_is_null(tmp_path: Path) -> N
 
 def test_a_day_leaves_no_more_pictures_than_an_hour(tmp_path: Path) -> None:
     day = Diary(tmp_path, 24 * 60)
-    kept = [number for number in range(24 * 60) if number % day.every == 0]
-    assert len(kept) <= PICTURES
-    assert Diary(tmp_path, 60).every == 1
+    kept = [number for number in range(1, 24 * 60 + 1) if day.due(number)]
+    assert (kept[0], kept[-1]) == (1, 24 * 60)
+    assert len(kept) <= PICTURES + 1  # the last one always
+    assert all(Diary(tmp_path, 60).due(number) for number in range(1, 61))
 
 
 def test_another_measurements_folder_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`soul bench drift` from outside, with minutes of two seconds and a model of random weights."""
+"""`soul bench drift` from outside, with minutes of a second and a model of random weights."""
 
 import json
 from dataclasses import replace
@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from soul.cli import train
 from soul.cli.bench import drift
+from soul.cli.bench.diary import Diary
 from soul.cli.main import app
 from soul.model.config import SOUL_TEST
 from soul.model.load import save
@@ -45,7 +46,7 @@ def noise(config: DriftConfig, minute: int) -> Take:
 
 @pytest.fixture(autouse=True)
 def short_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drift, "CHUNKS_A_MINUTE", 12)
+    monkeypatch.setattr(drift, "CHUNKS_A_MINUTE", 7)
     monkeypatch.setattr(rollout, "take", noise)
 
 
@@ -67,8 +68,9 @@ def me(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
-    model: str, me: str, tmp_path: Path
+    model: str, me: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Diary, "draw", lambda diary: None)  # curves take their time
     arguments = ("--model", model, "--portrait", me, "--seed", "5", "--out")
     whole, half = str(tmp_path / "whole"), tmp_path / "half"
     assert bench(*arguments, whole, "--minutes", "3").exit_code == 0

@@ -83,7 +83,7 @@ def test_minutes_that_are_alike_have_not_drifted(subject: Subject, embedding: Em
         assert (minute.pulled_back, minute.pull_size) == (0.25, 2.0)
         assert (minute.codebook_share, minute.realtime_factor) == (0.05, 0.5)
     found = summary(minutes)
-    assert found["last_over_first"]["sharpness"] == 1
+    assert found["last_over_first"] == {"likeness_to_portrait": 1, "sharpness": 1}
     for slope in found["slope_per_hour"].values():
         assert slope["slope"] == pytest.approx(0, abs=1e-6)
         assert not slope["seen"]

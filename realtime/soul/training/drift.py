@@ -37,6 +37,7 @@ Compare: TypeAlias = Callable[[Pictures, Pictures, NDArray[np.bool_] | None], fl
 
 CHUNKS_A_MINUTE = 60 * FRAME_RATE // FRAMES_PER_LATENT
 EVERY = 6  # one chunk's first picture of so many is kept: about one a second
+_DISTANCE = "identity_distance_to_portrait"
 SPOKEN = 0.05  # a mouth whose opening deviates less says nothing
 
 
@@ -253,7 +254,8 @@ def summary(minutes: list[Minute], chunks: int = CHUNKS_A_MINUTE) -> dict[str, A
     """First and last minute of at least two, and each figure's slope an hour.
 
     Slopes are over minutes 2 to the last: the first is what the others are held against. `seen` is
-    whether a slope is more than two standard errors from zero. `chunks` make a minute.
+    whether a slope is more than two standard errors from zero. Likeness is 1 − distance. `chunks`
+    make a minute.
     """
     first, last = flat(minutes[0]), flat(minutes[-1])
     rows = [flat(minute) for minute in minutes[1:]]
@@ -264,8 +266,8 @@ def summary(minutes: list[Minute], chunks: int = CHUNKS_A_MINUTE) -> dict[str, A
         "first_minute": first,
         "last_minute": last,
         "last_over_first": {
-            name: last[name] / first[name] if first[name] else float("nan")
-            for name in ("identity_distance_to_portrait", "sharpness", "lip_correlation")
+            "likeness_to_portrait": (1 - last[_DISTANCE]) / (1 - first[_DISTANCE]),
+            "sharpness": last["sharpness"] / first["sharpness"],
         },
         "slope_per_hour": {
             name: {"slope": found.slope, "error": found.error, "seen": found.seen}

@@ -4,6 +4,7 @@ Trained on the drawn world, where the truth is known, under blur, noise and shif
 be asked about frames that a model made. Two fixed, generous crops of a 256x256 frame hold the
 mouth and the eyes wherever the head turns; a convolutional reader looks at each, and a third at
 the whole face, half as large. It knows nothing of sound and nothing of the model that it judges.
+Whether the eyes look up or down it reads poorly (LOG.md).
 """
 
 from collections.abc import Callable

@@ -76,8 +76,8 @@ class Recipe:
     model: SoulConfig = SOUL_MINI
     bank: BankConfig = BankConfig()
     listener: ListenerConfig = ListenerConfig()
-    autoencoder: PaintConfig = PaintConfig(length=Length(10_800), tell_first=0.08)
-    light: PaintConfig = PaintConfig(length=Length(6450), noise=0.6)
+    autoencoder: PaintConfig = PaintConfig(length=Length(10_000), tell_first=0.08)
+    light: PaintConfig = PaintConfig(length=Length(3400), noise=0.6)
     teacher: TeacherConfig = TeacherConfig()
     student: StudentConfig = StudentConfig()
     match: MatchConfig = MatchConfig()

@@ -52,6 +52,8 @@ def fill(ready: Prepared, damage: Damage, diary: Diary | None) -> list[Entry]:
     for done, (entry, minute) in steps:
         if diary is not None:
             diary.write(entry.label, minute)
+            if entry is table[-1] and diary.due(minute.minute):
+                diary.draw()
         left = (time.perf_counter() - began) / done * (work - done)
         tell(entry.label, minute, config.minutes, left)
     return table

@@ -42,10 +42,9 @@ class Diary:
     minutes: int
     series: dict[str, list[Minute]] = field(default_factory=dict)
 
-    @property
-    def every(self) -> int:
-        """One minute of so many is kept as a picture."""
-        return math.ceil(self.minutes / PICTURES)
+    def due(self, minute: int) -> bool:
+        """Whether a minute, from 1, is one of those that are kept as a picture."""
+        return (minute - 1) % math.ceil(self.minutes / PICTURES) == 0 or minute == self.minutes
 
     def open(self, settings: dict[str, Any]) -> None:
         """Make the folder; BenchError if it holds a measurement with other `settings`."""
@@ -70,15 +69,12 @@ class Diary:
         return list(self.series[label])
 
     def write(self, label: str, minute: Minute, picture: NDArray[np.uint8] | None = None) -> None:
-        """A line, and now and then a picture and the curves so far."""
+        """A line, and of a minute that is due the picture."""
         self.series.setdefault(label, []).append(minute)
         with (self.folder / LINES).open("a") as file:
             file.write(json.dumps({"of": label, **finite(asdict(minute))}) + "\n")
-        if (minute.minute - 1) % self.every == 0 or minute.minute == self.minutes:
-            self.draw()
-            if picture is not None:
-                path = self.folder / f"minute-{minute.minute:04d}.png"
-                Image.fromarray(picture).save(path)
+        if picture is not None and self.due(minute.minute):
+            Image.fromarray(picture).save(self.folder / f"minute-{minute.minute:04d}.png")
 
     def finish(self, report: dict[str, Any]) -> None:
         """The report, the last curves and the sheet."""
@@ -89,8 +85,9 @@ class Diary:
             Image.fromarray(sheet(pictures)).save(self.folder / "sheet.png")
 
     def draw(self) -> None:
-        """curves.png: a panel a figure, a line a series."""
-        figure = Figure(figsize=(14, 6), layout="constrained")
+        """curves.png: a panel a figure, a line a series. Not for every minute."""
+        figure = Figure(figsize=(14, 6))
+        figure.subplots_adjust(0.04, 0.08, 0.86, 0.94, 0.25, 0.4)
         for axis, name in zip(figure.subplots(2, 4).flat, SHOWN, strict=True):
             for label, minutes in self.series.items():
                 axis.plot([m.minute for m in minutes], [flat(m)[name] for m in minutes],
@@ -98,7 +95,7 @@ class Diary:
             axis.set_title(name, fontsize=9)
             axis.set_xlabel("minute", fontsize=8)
         if len(self.series) > 1:
-            figure.legend(*axis.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+            figure.legend(*axis.get_legend_handles_labels(), loc="upper right", fontsize=8)
         figure.savefig(self.folder / "curves.png", dpi=100)
 
 

@@ -125,6 +125,8 @@ def run(ready: Prepared, diary: Diary | None, settings: dict[str, Any]) -> list[
         if diary is not None:
             diary.write(LABEL, minutes[-1], seen.pictures[-1])
             keep(diary.folder / STREAM, Snapshot(state, first, number))
+            if diary.due(number):
+                diary.draw()
         a_minute = (time.perf_counter() - began) / (number - done)
         tell(LABEL, minutes[-1], config.minutes, a_minute * (config.minutes - number))
     return minutes
