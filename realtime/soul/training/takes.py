@@ -93,11 +93,8 @@ def drawn(scene: Scene) -> Played:
 
 def attempt(actor: Actor, probe: Probe, seed: int, number: int, frames: int) -> tuple[Trial, Look]:
     """One take of `frames`, a multiple of a chunk's four."""
-    rng = np.random.default_rng([seed, number])
-    artist = Artist(draw_identity(rng), SIZE)
-    take = perform(rng, frames / FRAME_RATE, "held_out")
-    scene = Scene(artist, take.pcm, take.prompt, number, take.motion)
-    played, renders = actor(scene), drawn(scene).pictures
+    scene, take = draw_scene(seed, number, frames)
+    played, renders, portrait = actor(scene), drawn(scene).pictures, scene.artist.portrait()
     trial = Trial(
         prompt=take.prompt,
         truth=readings_of(take.motion),
@@ -107,9 +104,17 @@ def attempt(actor: Actor, probe: Probe, seed: int, number: int, frames: int) -> 
         closures=closures(take.phones, take.engine),
         voice=voice_of(take),
         told=played.told,
-        picture=judge_picture(played.pictures, artist.portrait(), renders),
+        picture=judge_picture(played.pictures, portrait, renders),
     )
-    return trial, look(trial, played.pictures, artist.portrait(), renders)
+    return trial, look(trial, played.pictures, portrait, renders)
+
+
+def draw_scene(seed: int, number: int, frames: int) -> tuple[Scene, Performance]:
+    """One held-out take of `frames`: what an actor plays, and all that is true of it."""
+    rng = np.random.default_rng([seed, number])
+    artist = Artist(draw_identity(rng), SIZE)
+    take = perform(rng, frames / FRAME_RATE, "held_out")
+    return Scene(artist, take.pcm, take.prompt, number, take.motion), take
 
 
 def voice_of(take: Performance) -> Prosody:
@@ -172,9 +177,6 @@ def quietest(silent: NDArray[np.bool_], frames: int) -> int:
 
 def watch(actor: Actor, probe: Probe, seed: int, frames: int) -> Stare:
     """The lids of one long take; its pictures are read one actor after the other."""
-    rng = np.random.default_rng([seed, WATCHED])
-    artist = Artist(draw_identity(rng), SIZE)
-    take = perform(rng, frames / FRAME_RATE, "held_out")
-    scene = Scene(artist, take.pcm, take.prompt, WATCHED, take.motion)
+    scene, _ = draw_scene(seed, WATCHED, frames)
     seen, renders = (probe.read(play(scene).pictures).eye_open for play in (actor, drawn))
     return Stare(seen, renders)
