@@ -8,7 +8,6 @@ nothing of the model that it judges.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from soul.measure.identity import Verification, verification
 from soul.model.vae import from_bytes
 from soul.training.losses import nt_xent
 from soul.training.motion import COLUMN, Motion, neutral
-from soul.training.probe import blurred, relit
+from soul.training.probe import SEEN, blurred, looking, relit
 from soul.training.world import Artist, Identity, draw_identity
 
 Pictures = NDArray[np.uint8]
@@ -59,13 +58,8 @@ class Embedding(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        sizes = (3, 16, 32, 48, 64)
-        layers: list[nn.Module] = []
-        for before, after in pairwise(sizes):
-            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1)]
-            layers += [nn.GroupNorm(8, after), nn.SiLU()]
-        self.look = nn.Sequential(*layers)
-        self.tell = nn.Linear(sizes[-1] * (SIDE // 16) ** 2, DIMENSIONS)
+        self.look = looking()
+        self.tell = nn.Linear(SEEN * (SIDE // 16) ** 2, DIMENSIONS)
 
     def forward(self, pictures: Tensor) -> Tensor:
         told: Tensor = self.tell(self.look(head(pictures)).flatten(1))

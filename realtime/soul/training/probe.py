@@ -81,19 +81,27 @@ _LOWEST = torch.tensor([0.0 if name.endswith("open") else -1.0 for name in READ]
 _WEIGHT = torch.tensor([2.0 if name.endswith("open") else 1.0 for name in READ])
 
 
+_WIDTHS = (3, 16, 32, 48, 64)
+SEEN = _WIDTHS[-1]  # channels that `looking` ends with
+
+
+def looking() -> nn.Sequential:
+    """What an eye begins with: [B, 3, h, w] → [B, SEEN, h/16, w/16]."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise(_WIDTHS):
+        layers += [nn.Conv2d(before, after, 3, stride=2, padding=1)]
+        layers += [nn.GroupNorm(8, after), nn.SiLU()]
+    return nn.Sequential(*layers)
+
+
 class Reader(nn.Module):
     """One crop [B, 3, h, w] in -1 .. 1 → [B, channels]; h and w multiples of 16."""
 
     def __init__(self, height: int, width: int, channels: int) -> None:
         super().__init__()
-        sizes = (3, 16, 32, 48, 64)
-        layers: list[nn.Module] = []
-        for before, after in pairwise(sizes):
-            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1)]
-            layers += [nn.GroupNorm(8, after), nn.SiLU()]
-        self.look = nn.Sequential(*layers)
+        self.look = looking()
         self.tell = nn.Sequential(
-            nn.Linear(sizes[-1] * (height // 16) * (width // 16), 64),
+            nn.Linear(SEEN * (height // 16) * (width // 16), 64),
             nn.SiLU(),
             nn.Linear(64, channels),
         )

@@ -13,6 +13,7 @@ from PIL import Image
 
 from soul.measure.life import blinks
 from soul.timebase import FRAME_RATE
+from soul.training.plots import runs
 
 Frames = NDArray[np.uint8]
 Curve = NDArray[np.float32]
@@ -71,10 +72,8 @@ def opened_around(opening: Curve, frame: int) -> float:
 
 def middle_of_longest(mask: NDArray[np.bool_]) -> int:
     """The middle of the first longest run of a mask that has one."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
-    starts, ends = edges[::2], edges[1::2]
-    longest = int(np.argmax(ends - starts))
-    return int((starts[longest] + ends[longest] - 1) // 2)
+    start, end = max(runs(mask), key=lambda run: run[1] - run[0])
+    return (start + end - 1) // 2
 
 
 def strip_at(moment: Moment, model: Frames, renders: Frames) -> Strip:

@@ -98,8 +98,7 @@ def drawn(scene: Scene) -> Played:
 def attempt(actor: Actor, probe: Probe, seed: int, number: int, frames: int) -> tuple[Trial, Look]:
     """One take of `frames`, a multiple of a chunk's four."""
     scene, take = draw_scene(seed, number, frames)
-    artist = scene.artist
-    played, renders = actor(scene), drawn(scene).pictures
+    played, renders, portrait = actor(scene), drawn(scene).pictures, scene.artist.portrait()
     trial = Trial(
         prompt=take.prompt,
         truth=readings_of(take.motion),
@@ -109,9 +108,9 @@ def attempt(actor: Actor, probe: Probe, seed: int, number: int, frames: int) -> 
         closures=closures(take.phones, take.engine),
         voice=voice_of(take),
         told=played.told,
-        picture=judge_picture(played.pictures, artist.portrait(), renders),
+        picture=judge_picture(played.pictures, portrait, renders),
     )
-    return trial, look(trial, played.pictures, artist.portrait(), renders)
+    return trial, look(trial, played.pictures, portrait, renders)
 
 
 def draw_scene(seed: int, number: int, frames: int) -> tuple[Scene, Performance]:
@@ -182,9 +181,6 @@ def quietest(silent: NDArray[np.bool_], frames: int) -> int:
 
 def watch(actor: Actor, probe: Probe, seed: int, frames: int) -> Stare:
     """The lids of one long take; its pictures are read one actor after the other."""
-    rng = np.random.default_rng([seed, WATCHED])
-    artist = Artist(draw_identity(rng), SIZE)
-    take = perform(rng, frames / FRAME_RATE, "held_out")
-    scene = Scene(artist, take.pcm, take.prompt, WATCHED, take.motion)
+    scene, _ = draw_scene(seed, WATCHED, frames)
     seen, renders = (probe.read(play(scene).pictures).eye_open for play in (actor, drawn))
     return Stare(seen, renders)
