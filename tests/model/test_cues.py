@@ -56,15 +56,20 @@ def test_a_first_blink_within_three_seconds_or_so() -> None:
 def test_cues_become_one_token_behind_the_sound() -> None:
     model, audio = build(SOUL_TEST, 0), torch.randn(2, 13, 16)
     lids = torch.tensor([[1.0, 1, 1, 1], [1, 0.4, 0, 1]])
-    told = model.told(audio, cues(lids, torch.zeros(2, 4)))
+    told = model.told(audio, cues(lids, torch.zeros(2, 4), torch.zeros(2, 4, 2)))
     assert told.shape == (2, 14, 16)
     assert torch.equal(told[:, :13], audio)
     assert not torch.allclose(told[0, 13], told[1, 13])
-    heard = model.told(audio, cues(lids, torch.tensor([[0.0] * 4, [1.0] * 4])))
+    listening, glances = torch.tensor([[0.0] * 4, [1.0] * 4]), torch.zeros(2, 4, 2)
+    heard = model.told(audio, cues(lids, listening, glances))
     assert torch.equal(heard[0], told[0])
     assert not torch.allclose(heard[1, 13], told[1, 13])
+    glances[0] = 0.5
+    seen = model.told(audio, cues(lids, listening, glances))
+    assert not torch.allclose(seen[0, 13], heard[0, 13])
+    assert torch.equal(seen[1], heard[1])
 
 
 def test_only_a_model_with_an_encoder_for_cues_is_told() -> None:
     assert SOUL_5B.cue_width == 0
-    assert CueEncoder(8, 16)(torch.ones(3, 4, 2)).shape == (3, 1, 16)
+    assert CueEncoder(8, 16)(torch.ones(3, 4, 4)).shape == (3, 1, 16)

@@ -1,8 +1,9 @@
-"""What sound and words do not say: when the eyes close, and whether somebody else has the word.
+"""What sound and words do not say: when the eyes close, where they wander, who has the word.
 
-The DiT is told of both by one more token. A model of few steps answers what it is not told with the
-mean, eyes that never close (LOG.md); so blinks are drawn here, at people's rate, and what a closing
-lid looks like on this face is the DiT's. Not in the paper; `soul-5b` goes without.
+The DiT is told of it by one more token. A model of few steps answers what it is not told with the
+mean, eyes that neither close nor move (LOG.md); so blinks and glances are drawn here, at people's
+rate, and what they look like on this face, in this mood, is the DiT's. Not in the paper; `soul-5b`
+goes without.
 """
 
 import numpy as np
@@ -41,17 +42,50 @@ class Blinks:
         return [1.0] * int(np.clip(gap, SHORTEST, LONGEST))
 
 
-CUES = 2  # lids, listening
+AWAY = 0.15  # share of fixations that leave the viewer
+FIXATION = (8, 45)  # frames that the eyes rest on one point
 
 
-def cues(lids: Tensor, listening: Tensor) -> Tensor:
-    """Lids [..., 4] (1 open, 0 shut) and listening [..., 4] (1 while somebody else has the word)
-    of a latent's frames → [..., 4, 2]."""
-    return torch.stack((lids, listening.to(lids)), -1)
+class Glances:
+    """Where the eyes of one stream wander of themselves, frame after frame; follows from `seed`.
+
+    Offsets (x, y) in -1 .. 1 to where the mood has them look: mostly nearly none, sometimes aside.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng([seed, 1])
+        self._point = (0.0, 0.0)
+        self._ahead: list[tuple[float, float]] = []
+
+    def next(self, frames: int) -> list[tuple[float, float]]:
+        """The offsets of the next `frames` frames; an eye jumps within two of them."""
+        while len(self._ahead) < frames:
+            (x, y), point = self._point, self._draw()
+            eased = (0.4 * x + 0.6 * point[0], 0.4 * y + 0.6 * point[1])
+            self._ahead += [eased, *[point] * (int(self._rng.integers(*FIXATION)) - 1)]
+            self._point = point
+        now, self._ahead = self._ahead[:frames], self._ahead[frames:]
+        return now
+
+    def _draw(self) -> tuple[float, float]:
+        if self._rng.random() < AWAY:
+            side = self._rng.choice([-1.0, 1.0])
+            return float(side * self._rng.uniform(0.3, 0.8)), float(self._rng.uniform(-0.4, 0.3))
+        x, y = self._rng.normal(0.0, 0.05, 2)
+        return float(x), float(y)
+
+
+CUES = 4  # lids, listening, and a glance's x and y
+
+
+def cues(lids: Tensor, listening: Tensor, glances: Tensor) -> Tensor:
+    """Lids [..., 4] (1 open, 0 shut), listening [..., 4] (1 while somebody else has the word) and
+    glances [..., 4, 2] of a latent's frames → [..., 4, 4]."""
+    return torch.cat((torch.stack((lids, listening.to(lids)), -1), glances.to(lids)), -1)
 
 
 class CueEncoder(nn.Module):
-    """A latent's cues [B, 4, 2] → one token [B, 1, audio_dim]."""
+    """A latent's cues [B, 4, 4] → one token [B, 1, audio_dim]."""
 
     def __init__(self, width: int, audio_dim: int) -> None:
         super().__init__()
@@ -59,6 +93,6 @@ class CueEncoder(nn.Module):
         self.outward = nn.Linear(width, audio_dim)
 
     def forward(self, cues: Tensor) -> Tensor:
-        closed = torch.stack((1 - cues[..., 0], cues[..., 1]), -1)  # nothing to tell: zeros
+        closed = torch.cat((1 - cues[..., :1], cues[..., 1:]), -1)  # nothing to tell: zeros
         hidden = torch.nn.functional.gelu(self.inward(closed.flatten(1)))
         return self.outward(hidden).unsqueeze(1)  # type: ignore[no-any-return]

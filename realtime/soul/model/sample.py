@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from soul.model.audio import AudioEncoder, windows
 from soul.model.codebook import Codebook
 from soul.model.config import SoulConfig
-from soul.model.cues import Blinks, CueEncoder, cues
+from soul.model.cues import Blinks, CueEncoder, Glances, cues
 from soul.model.dit import DiT
 from soul.model.text import TextEncoder, tokenize
 from soul.model.vae import Encoder, Reference, light_decoder, to_bytes
@@ -54,7 +54,7 @@ class Soul(nn.Module):
         return self.text(numbers.to(self.device))  # type: ignore[no-any-return]
 
     def told(self, audio: Tensor, cues: Tensor) -> Tensor:
-        """Audio tokens [B, m, audio_dim], and the chunk's cues [B, 4, 2] as one more of them."""
+        """Audio tokens [B, m, audio_dim], and the chunk's cues [B, 4, 4] as one more of them."""
         return audio if self.cues is None else torch.cat((audio, self.cues(cues)), 1)
 
 
@@ -78,6 +78,7 @@ class StreamState:
     words: Tensor  # [length, text_dim], those in force
     noise: torch.Generator
     blinks: Blinks
+    glances: Glances
     listening: bool = False  # somebody else has the word
     blend: Blend | None = None  # while the words move to a new prompt's
     strays: float = 0.0  # share of the last latent's cells that the codebook pulled back
@@ -117,7 +118,9 @@ def open_stream(model: Soul, portrait: Tensor, prompt: str, seed: int) -> Stream
     write_sink(model, [window], pivotal, words)
     noise = torch.Generator(model.device).manual_seed(seed)
     state = model.decoder.first_state(reference)
-    return StreamState(window, pivotal, reference, state, words[0], noise, Blinks(seed))
+    return StreamState(
+        window, pivotal, reference, state, words[0], noise, Blinks(seed), Glances(seed)
+    )
 
 
 def set_prompt(model: Soul, state: StreamState, prompt: str) -> None:
@@ -145,15 +148,16 @@ def write_sink(model: Soul, windows: Sequence[Window], pivotal: Tensor, words: T
 def listen(model: Soul, states: Sequence[StreamState], pcm: Tensor) -> Tensor:
     """Each stream's window of samples [B, window_samples] → audio tokens [B, n, audio_dim].
 
-    Once a chunk: with the sound the DiT is told of the stream's next four frames of blinking, and
-    whether it listens to somebody else.
+    Once a chunk: with the sound the DiT is told of the stream's next four frames of blinking and
+    glancing, and whether it listens to somebody else.
     """
     expected = model.config.window_samples
     if pcm.shape[-1] != expected:
         raise ValueError(f"a chunk hears {expected} samples, got {pcm.shape[-1]}")
     lids = torch.tensor([s.blinks.next(FRAMES_PER_LATENT) for s in states], device=pcm.device)
     listening = torch.tensor([[s.listening] * FRAMES_PER_LATENT for s in states])
-    return model.told(model.audio(pcm), cues(lids, listening))
+    glances = torch.tensor([s.glances.next(FRAMES_PER_LATENT) for s in states])
+    return model.told(model.audio(pcm), cues(lids, listening, glances))
 
 
 def flow(

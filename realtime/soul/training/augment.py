@@ -28,6 +28,8 @@ class AugmentConfig:
     hum: float = 0.12
     clicks: float = 0.15
     music: float = 0.12
+    headset: float = 0.12
+    lossy: float = 0.15
     noise_ratio: tuple[float, float] = (8.0, 38.0)
     music_ratio: tuple[float, float] = (14.0, 30.0)
     gain: tuple[float, float] = (-18.0, 6.0)
@@ -43,6 +45,10 @@ def augment(rng: np.random.Generator, pcm: Pcm, config: AugmentConfig | None = N
         sound = sound + _background(rng, sound.size, config)
         if rng.random() < config.telephone:
             sound = telephone(sound)
+        if rng.random() < config.headset:
+            sound = headset(rng, sound)
+        if rng.random() < config.lossy:
+            sound = lossy(rng, sound, rng.uniform(0.01, 0.08))
     return gained(sound, rng.uniform(*config.gain))
 
 
@@ -150,3 +156,24 @@ def telephone(pcm: Pcm) -> Pcm:
     frequency = np.fft.rfftfreq(pcm.size, 1.0 / AUDIO_RATE)
     inside = (frequency > 300.0) & (frequency < 3400.0)
     return np.fft.irfft(np.where(inside, spectrum, 0.01 * spectrum), pcm.size).astype(np.float32)
+
+
+def headset(rng: np.random.Generator, pcm: Pcm) -> Pcm:
+    """A cheap capsule: a resonance between 1.5 and 4 kHz, little bass, eight bits, clipped."""
+    angle = 2.0 * np.pi * rng.uniform(1500.0, 4000.0) / AUDIO_RATE
+    ring = lfilter([1.0, -1.0], [1.0, -1.7 * np.cos(angle), 0.72], pcm)
+    ring *= np.sqrt(np.mean(np.square(pcm)) / max(float(np.mean(np.square(ring))), 1e-12))
+    clipped = np.clip(ring, -0.3, 0.3)
+    return (np.round(clipped * 127.0 / 0.3) * (0.3 / 127.0)).astype(np.float32)
+
+
+def lossy(rng: np.random.Generator, pcm: Pcm, share: float) -> Pcm:
+    """Packets of 20 ms lost on the way, `share` of them, each replaced by a fading repetition."""
+    size = AUDIO_RATE // 50
+    packets = np.array(pcm[: pcm.size // size * size]).reshape(-1, size)
+    lost = rng.random(len(packets)) < share
+    for n in np.flatnonzero(lost[1:]) + 1:
+        packets[n] = 0.6 * packets[n - 1]
+    sound = np.array(pcm)
+    sound[: packets.size] = packets.reshape(-1)
+    return sound

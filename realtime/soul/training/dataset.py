@@ -55,6 +55,7 @@ ARRAYS: dict[str, str] = {
     "pcm": "float16",
     "silent": "bool",
     "listening": "bool",
+    "glances": "float32",
 }
 
 
@@ -70,6 +71,7 @@ def shapes(config: BankConfig) -> dict[str, tuple[int, ...]]:
         "pcm": (n, config.samples),
         "silent": (n, t),
         "listening": (n, t),
+        "glances": (n, t, 2),
     }
 
 
@@ -86,6 +88,7 @@ class Bank:
     pcm: NDArray[np.float16]
     silent: NDArray[np.bool_]
     listening: NDArray[np.bool_]
+    glances: NDArray[np.float32]
     prompts: tuple[str, ...]
 
 
@@ -106,6 +109,7 @@ def draw_clip(folder: Path, config: BankConfig, clip: int) -> str:
     arrays["pcm"][clip] = performance.pcm[: config.samples]
     arrays["silent"][clip] = performance.silent[: config.frames]
     arrays["listening"][clip] = performance.listening[: config.frames]
+    arrays["glances"][clip] = performance.glances[: config.frames]
     for t, row in enumerate(performance.motion[: config.frames]):
         arrays["frames"][clip, t] = artist.frame(row)
         arrays["flow"][clip, t] = flow(identity, row, config.flow_size) * FLOW_STRIDE

@@ -35,7 +35,7 @@ class Latents:
     pivotal: NDArray[np.float16]  # [clips, references, C, h, w], the neutral portrait first
     latents: NDArray[np.float16]  # [clips, n, C, h, w]
     tokens: NDArray[np.float16]  # [clips, n, m, audio_dim]
-    cues: NDArray[np.float32]  # [clips, n, 4, 2], see `soul.model.cues`
+    cues: NDArray[np.float32]  # [clips, n, 4, 4], see `soul.model.cues`
     boxes: NDArray[np.float32]  # [clips, n, 3, 4] in latent cells
     prompts: tuple[str, ...]
 
@@ -44,7 +44,7 @@ class Latents:
 class TeacherConfig:
     """Flow matching with sound and words dropped now and then, for guidance."""
 
-    length: Length = Length(2700)
+    length: Length = Length(3000)
     batch: int = 16
     chunks: int = 10
     peak: float = 8e-4
@@ -64,7 +64,7 @@ class Clips:
     pivotal: Tensor
     latents: Tensor  # [B, chunks, C, h, w]
     tokens: Tensor  # [B, chunks, m, audio_dim]
-    cues: Tensor  # [B, chunks, 4, 2]
+    cues: Tensor  # [B, chunks, 4, 4]
     weight: Tensor  # [B, chunks, 1, h, w]
     prompts: list[str]
 

@@ -39,7 +39,8 @@ class Mood:
     tilting: float = 0.0  # how far the head leans to one side, then the other, 0 .. 1
     pitch: float = 0.0  # the head's resting tilt, down .. up
     roll: float = 0.0  # and to a side, either one
-    wander: float = 0.15  # share of fixations that leave the viewer
+    glances: float = 1.0  # factor on what the eyes wander of themselves: see `soul.model.cues`
+    wander: float = 0.0  # share of fixations that the mood itself takes away from the viewer
     aside: bool = False  # averted eyes stay at one side
     gaze_y: float = 0.0  # where averted eyes go
     blinks: float = 11.0  # a minute, besides those at phrase ends
@@ -87,20 +88,22 @@ def live(
     pcm: Pcm,
     frames: int,
     listening: NDArray[np.bool_] | None = None,
+    glances: Curve | None = None,
 ) -> Motion:
     """Everything but the mouth: a motion [frames, 17] whose mouth is still closed.
 
     `pcm` is the clean sound [n] that is spoken meanwhile; zeros for a face that idles. While it is
     `listening` [frames] to somebody else it attends: see `_attend`; it turns to that without a
-    jump.
+    jump. `glances` [frames, 2] are what the eyes wander of themselves.
     """
     voice = prosody(pcm, frames)
     speaking = gaussian_filter1d(maximum_filter1d(voice.loudness, 25), 6.0)
     speaking = np.clip(1.6 * speaking, 0.0, 1.0)
-    bearing = _bearing(rng, mood, voice, speaking)
+    wandering = np.zeros((frames, 2)) if glances is None else glances
+    bearing = _bearing(rng, mood, voice, speaking, wandering)
     if listening is not None and listening.any():
         share = gaussian_filter1d(listening.astype(np.float64), _TURN)
-        attending = _attend(rng, mood, frames)
+        attending = _attend(rng, mood, wandering)
         bearing = {name: (1 - share) * bearing[name] + share * attending[name] for name in bearing}
     lids = bearing.pop("lids") * _blinks(rng, mood, speaking)
     motion = neutral(frames)
@@ -109,12 +112,12 @@ def live(
 
 
 def _bearing(
-    rng: np.random.Generator, mood: Mood, voice: Prosody, speaking: Curve
+    rng: np.random.Generator, mood: Mood, voice: Prosody, speaking: Curve, glances: Curve
 ) -> dict[str, Curve]:
     """Head, gaze, brows, smile and resting lids of a mood, by channel; `lids` is both eyes'."""
     frames = len(speaking)
     yaw, pitch, roll = _head(rng, mood, voice, speaking)
-    gaze_x, gaze_y = _gaze(rng, mood, frames)
+    gaze_x, gaze_y = (_gaze(rng, mood, frames) + mood.glances * glances).T
     brow_left, brow_right = _brows(rng, mood, voice)
     return {
         "yaw": yaw,
@@ -129,15 +132,17 @@ def _bearing(
     }
 
 
-def _attend(rng: np.random.Generator, mood: Mood, frames: int) -> dict[str, Curve]:
+def _attend(rng: np.random.Generator, mood: Mood, glances: Curve) -> dict[str, Curve]:
     """A listener of the same mind: eyes on the viewer, a nod, a small smile, raised brows."""
+    frames = len(glances)
     attentive = replace(
         mood,
         head=min(mood.head, 0.6), nod=0.0, nodding=0.0, shaking=0.0, tilting=0.0,
-        wander=0.03, gaze_y=0.0, aside=False, roll=mood.roll + 0.1,
+        glances=0.3 * mood.glances, wander=0.0, gaze_y=0.0, aside=False, roll=mood.roll + 0.1,
     )  # fmt: skip
     quiet = np.zeros(frames)
-    found = _bearing(rng, attentive, Prosody(quiet, quiet, np.zeros(0, np.int64)), quiet)
+    unheard = Prosody(quiet, quiet, np.zeros(0, np.int64))
+    found = _bearing(rng, attentive, unheard, quiet, glances)
     found["pitch"] = found["pitch"] + _now_and_then(rng, frames, _nod_shape, 4.0)
     found["smile"] = found["smile"] + 0.25 * _now_and_then(rng, frames, _hump, 6.0)
     raised = 0.3 * _now_and_then(rng, frames, _hump, 7.0)
@@ -238,17 +243,18 @@ def _leaning(rng: np.random.Generator, frames: int) -> Curve:
 def _nods(rng: np.random.Generator, mood: Mood, voice: Prosody, frames: int) -> Curve:
     """Down with a stress and up again: starts with the loudness peak, never before it."""
     curve = np.zeros(frames)
-    for frame in voice.stresses[rng.random(len(voice.stresses)) < mood.nod]:
-        length = int(rng.integers(9, 15))
-        depth = rng.uniform(0.08, 0.26) * np.sqrt(mood.head)
+    for frame in voice.stresses[rng.random(len(voice.stresses)) < min(1.0, 2.2 * mood.nod)]:
+        length = int(rng.integers(10, 14))
+        depth = rng.uniform(0.08, 0.16) * np.sqrt(mood.head) * voice.loudness[frame]
         shape = -depth * np.square(np.sin(np.pi * (np.arange(length) + 0.5) / length))
         end = min(frames, frame + length)
         curve[frame:end] += shape[: end - frame]
     return curve
 
 
-def _gaze(rng: np.random.Generator, mood: Mood, frames: int) -> tuple[Curve, Curve]:
-    """Fixations of 0.3 to 2 s, mostly on the viewer; the eye jumps within two frames."""
+def _gaze(rng: np.random.Generator, mood: Mood, frames: int) -> Curve:
+    """Where a mood has the eyes look [frames, 2]: fixations of 0.3 to 2 s; the eye jumps within
+    two frames."""
     target = np.zeros((frames, 2))
     frame, always = 0, rng.choice([-1.0, 1.0])
     while frame < frames:
@@ -258,20 +264,20 @@ def _gaze(rng: np.random.Generator, mood: Mood, frames: int) -> tuple[Curve, Cur
             away = side * rng.uniform(low, 0.5 + low)
             point, length = (away, mood.gaze_y + rng.uniform(-0.3, 0.3)), rng.integers(8, 40)
         else:
-            point, length = tuple(rng.normal(0.0, 0.05, 2)), rng.integers(8, 50)
+            point, length = (0.0, 0.0), rng.integers(8, 50)
         target[frame : frame + int(length)] = point
         frame += int(length)
     delayed = np.concatenate([target[:1], target[:-1]])
-    eased = 0.6 * target + 0.4 * delayed
-    return np.asarray(eased[:, 0]), np.asarray(eased[:, 1])
+    return np.asarray(0.6 * target + 0.4 * delayed)
 
 
 def _brows(rng: np.random.Generator, mood: Mood, voice: Prosody) -> tuple[Curve, Curve]:
     """Up where the voice goes up or is stressed; slightly different left and right."""
     frames = len(voice.loudness)
     rise = 0.5 * mood.vivid * np.maximum(voice.pitch, 0.0)
-    for frame in voice.stresses[rng.random(len(voice.stresses)) < 0.25]:
-        shape = mood.vivid * rng.uniform(0.15, 0.4) * np.sin(np.pi * (np.arange(14) + 0.5) / 14)
+    for frame in voice.stresses:
+        height = mood.vivid * rng.uniform(0.1, 0.24) * voice.loudness[frame]
+        shape = height * np.sin(np.pi * (np.arange(14) + 0.5) / 14)
         end = min(frames, frame + 14)
         rise[frame:end] += shape[: end - frame]
     common = mood.brow + gaussian_filter1d(rise, 1.5) + 0.06 * _drift(rng, frames, 2.0)

@@ -31,10 +31,10 @@ COLUMNS = [COLUMN[name] for name in MOUTH]
 class ListenerConfig:
     """How much speech is made, and how the encoder is trained on it."""
 
-    takes: int = 320
+    takes: int = 480
     seconds: float = 16.0
     seed: int = 11
-    length: Length = Length(2120)
+    length: Length = Length(3200)
     batch: int = 96
     peak: float = 2e-3
     save_every: int = 500

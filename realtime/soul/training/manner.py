@@ -202,7 +202,7 @@ def _moving(found: Mood, head: str) -> Mood:
 
 def _looking(found: Mood, gaze: str) -> Mood:
     if gaze == "away":
-        return replace(found, wander=0.85, aside=True)
+        return replace(found, glances=0.3, wander=0.85, aside=True)
     if gaze == "down":
-        return replace(found, wander=0.85, gaze_y=-0.7)
-    return replace(found, wander=0.5) if gaze == "wandering" else replace(found, wander=0.06)
+        return replace(found, glances=0.3, wander=0.85, gaze_y=-0.7)
+    return replace(found, wander=0.4) if gaze == "wandering" else replace(found, glances=0.2)

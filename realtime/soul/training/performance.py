@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from soul.model.cues import Glances
 from soul.timebase import AUDIO_RATE, FRAME_RATE, SAMPLES_PER_FRAME
 from soul.training import augment, life, sentences, visemes
 from soul.training.manner import Manner, describe, draw_manner, mood
 from soul.training.motion import Motion
 from soul.training.speech import SILENCE, VOICES, Pcm, Phone, Speech, Split, Voice, speak
+from soul.training.voicing import Delivery, deliver, draw_delivery, throat
 
 _SILENT_SHARE = 0.2  # takes in which nobody speaks
 _TALK_SHARE = 0.5  # takes in which somebody else has the word in the long pauses
@@ -28,10 +30,12 @@ _SHORTEST_SILENCE = 400 * AUDIO_RATE // 1000  # below this a pause is not counte
 class Performance:
     """A take of `frames` pictures, frames = 25 a second.
 
-    pcm, clean: float32 [640 * frames] at 16 kHz, as the microphone heard it and as it was spoken.
+    pcm, clean: float32 [640 * frames] at 16 kHz, as the microphone heard it and as the synthesiser
+    spoke it.
     motion: float32 [frames, 17]. silent: bool [frames], the frames in which the mouth has to be
-    closed; listening: bool [frames], those in which somebody else has the word. phones tile the
-    sound (label, first sample, end); engine says which alphabet they use.
+    closed; listening: bool [frames], those in which somebody else has the word; glances
+    [frames, 2]: what the eyes wander of themselves, see `soul.model.cues`. phones tile the sound
+    (label, first sample, end); engine says which alphabet they use.
     """
 
     pcm: Pcm
@@ -41,6 +45,7 @@ class Performance:
     manner: Manner
     silent: NDArray[np.bool_]
     listening: NDArray[np.bool_]
+    glances: NDArray[np.float64]
     phones: tuple[Phone, ...]
     engine: str
 
@@ -54,24 +59,26 @@ def perform(rng: np.random.Generator, seconds: float, split: Split) -> Performan
     frames = round(seconds * FRAME_RATE)
     if frames < 1 or abs(frames - seconds * FRAME_RATE) > 1e-6:
         raise ValueError(f"{seconds} s is not a whole number of frames, expected n / {FRAME_RATE}")
-    voice = draw_voice(rng, split)
+    voice, delivery = draw_voice(rng, split), draw_delivery(rng)
     manner = draw_manner(rng)
     prompt = describe(rng, manner, split)
     samples = frames * SAMPLES_PER_FRAME
-    clean, script = _script(rng, voice, samples, split)
+    clean, script = _script(rng, voice, delivery, samples, split)
     phones = _cut(script, samples)
     talk = rng.random() < _TALK_SHARE
     listening = listening_frames(phones, frames) if talk else np.zeros(frames, np.bool_)
-    motion = life.live(rng, mood(manner), clean, frames, listening)
+    glances = np.array(Glances(int(rng.integers(2**31))).next(frames))
+    motion = life.live(rng, mood(manner), clean, frames, listening, glances)
     visemes.put(motion, visemes.mouth(script, clean, frames, voice.engine))
-    sound = _with_breaths(rng, clean[:samples], phones)
+    sound = _with_breaths(rng, deliver(rng, clean[:samples], delivery.kind), phones)
     if listening.any() and rng.random() < _BLEED_SHARE:
         sound = sound + _bleed(rng, split, listening)
     heard = augment.augment(rng, sound)
     silent = silent_frames(phones, frames)
     return Performance(
-        heard, clean[:samples], motion, prompt, manner, silent, listening, phones, voice.engine
-    )
+        heard, clean[:samples], motion, prompt, manner, silent, listening, glances, phones,
+        voice.engine,
+    )  # fmt: skip
 
 
 def listening_frames(phones: tuple[Phone, ...], frames: int) -> NDArray[np.bool_]:
@@ -125,19 +132,20 @@ def silent_frames(phones: tuple[Phone, ...], frames: int) -> NDArray[np.bool_]:
 
 
 def _script(
-    rng: np.random.Generator, voice: Voice, samples: int, split: Split
+    rng: np.random.Generator, voice: Voice, delivery: Delivery, samples: int, split: Split
 ) -> tuple[Pcm, list[Phone]]:
     """Clean sound of at least `samples` and phones that tile it: pauses and spoken sentences."""
     if rng.random() < _SILENT_SHARE:
         return np.zeros(samples, np.float32), [Phone(SILENCE, 0, samples)]
     pieces: list[Pcm] = []
     phones: list[Phone] = []
+    voice = replace(voice, speed=voice.speed * delivery.pace)
     length = _append_pause(pieces, phones, 0, _first_pause(rng))
-    while length < samples:
+    while length < np.ceil(samples * delivery.size):
         speech = speak(sentences.draw_sentence(rng, voice.language, split), voice)
         length = _append_speech(pieces, phones, length, speech, rng.uniform(-5.0, 2.0))
         length = _append_pause(pieces, phones, length, _pause(rng))
-    return np.concatenate(pieces), phones
+    return throat(np.concatenate(pieces), phones, delivery)
 
 
 def _first_pause(rng: np.random.Generator) -> int:

@@ -76,8 +76,8 @@ class Recipe:
     model: SoulConfig = SOUL_MINI
     bank: BankConfig = BankConfig()
     listener: ListenerConfig = ListenerConfig()
-    autoencoder: PaintConfig = PaintConfig(length=Length(10_000), tell_first=0.08)
-    light: PaintConfig = PaintConfig(length=Length(3400), noise=0.6)
+    autoencoder: PaintConfig = PaintConfig(length=Length(6500), tell_first=0.1)
+    light: PaintConfig = PaintConfig(length=Length(5000), noise=0.6)
     teacher: TeacherConfig = TeacherConfig()
     student: StudentConfig = StudentConfig()
     match: MatchConfig = MatchConfig()
@@ -239,7 +239,8 @@ class Run:
         folder = self.folder / "latents"
         boxes = bank.boxes.reshape(bank.config.clips, bank.config.latents, FRAMES_PER_LATENT, 3, 4)
         lids = torch.from_numpy(np.stack([lids_of(motion) for motion in bank.motion]))
-        told = cues(lids, torch.from_numpy(bank.listening.copy()))
+        listening, glances = (torch.from_numpy(a.copy()) for a in (bank.listening, bank.glances))
+        told = cues(lids, listening, glances)
         low, high = boxes[..., :2].min(2), boxes[..., 2:].max(2)
         return Latents(
             np.load(folder / "pivotal.npy"),
