@@ -103,7 +103,8 @@ def test_speedups_are_against_the_first_row() -> None:
 
     some = [Way("slow", model, taking(1.2)), Way("fast", model, taking(0.1))]
     slow, fast = table(some, Probe().eval(), eye(), TINY, lambda: time)
-    assert (slow.speedup, slow.chunk_ms) == (1.0, pytest.approx(1200))
+    assert slow.speedup == 1.0
+    assert slow.chunk_ms == pytest.approx(1200)
     assert fast.speedup == pytest.approx(12)
 
 
