@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from soul.model.config import SOUL_TEST
-from soul.model.vae import Reference
+from soul.model.vae import Painted, Reference
 from soul.training.autoencoder import new_autoencoder, new_light
 from soul.training.unguided import Unguided, new_unguided
 
@@ -16,7 +16,8 @@ def seen(decoder: Unguided, portrait: Tensor) -> Tensor:
     pivotal, latent = torch.randn(2, 48, 4, 4), torch.randn(2, 48, 4, 4)
     reference = decoder.refer(portrait, pivotal)
     with torch.no_grad():
-        return decoder(latent, reference, decoder.first_state(reference)).pictures
+        painted: Painted = decoder(latent, reference, decoder.first_state(reference))
+    return painted.pictures
 
 
 def unguided() -> Unguided:

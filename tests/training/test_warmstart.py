@@ -36,10 +36,14 @@ CONFIG = TwinConfig(steps=6, every=2, look=2, held_out=1, chunks=2, seed=3)
 @pytest.fixture(scope="module")
 def more(data: Latents) -> Latents:
     """The room's three clips twice: one can be held out."""
-    twice = [np.concatenate((array, array)) for array in (
-        data.pivotal, data.latents, data.tokens, data.cues, data.boxes,
-    )]  # fmt: skip
-    return Latents(*twice, prompts=data.prompts * 2)
+    return Latents(
+        np.concatenate((data.pivotal, data.pivotal)),
+        np.concatenate((data.latents, data.latents)),
+        np.concatenate((data.tokens, data.tokens)),
+        np.concatenate((data.cues, data.cues)),
+        np.concatenate((data.boxes, data.boxes)),
+        data.prompts * 2,
+    )
 
 
 @pytest.fixture(scope="module")
