@@ -7,6 +7,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 from soul.cli.main import app
+from soul.model.config import SOUL_MINI_512
 from soul.model.load import WeightsError
 from soul.training import recipe, speech
 from soul.training.probe import ProbeError
@@ -98,6 +99,23 @@ def test_a_device_that_is_not_there_is_one_sentence(
     result = train(tmp_path / "run", "--device", "abacus")
     assert result.exit_code == 2
     assert "--device 'abacus' is not known; expected cpu or cuda" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_model_has_a_run_of_its_own(tmp_path: Path) -> None:
+    recipe.run(tmp_path, recipe.recipe_of(SOUL_MINI_512), ())
+    result = train(tmp_path, "--stages", "codebook", "--model", "soul-mini-512")
+    assert result.exit_code == 1
+    assert "stage codebook needs" in result.stderr
+    result = train(tmp_path, "--stages", "codebook")
+    assert result.exit_code == 2
+    assert "holds a run with model.name 'soul-mini-512'" in " ".join(result.stderr.split())
+
+
+def test_a_model_that_is_not_known_is_named(tmp_path: Path) -> None:
+    result = train(tmp_path / "run", "--model", "soul-maxi")
+    assert result.exit_code == 2
+    assert "--model 'soul-maxi' is not known; expected soul-mini or soul-mini-512" in result.stderr
     assert not (tmp_path / "run").exists()
 
 

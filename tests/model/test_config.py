@@ -10,6 +10,7 @@ from soul.model.config import (
     PRESETS,
     SOUL_5B,
     SOUL_MINI,
+    SOUL_MINI_512,
     SOUL_TEST,
     ConfigError,
     SoulConfig,
@@ -31,6 +32,15 @@ def test_soul_mini_has_the_geometry_of_the_live_way() -> None:
     vae = SOUL_MINI.vae
     assert (vae.channels, vae.temporal, vae.spatial) == (48, 4, 16)
     assert (SOUL_MINI.steps, SOUL_MINI.window) == (2, 6)
+
+
+def test_the_larger_mini_differs_by_its_pictures_alone() -> None:
+    """Its weights have soul-mini's shapes; a latent has four times the tokens."""
+    larger = SOUL_MINI_512
+    assert (larger.image_size, larger.grid, larger.tokens) == (512, 32, 256)
+    same = replace(larger, name="soul-mini", image_size=256, shift=SOUL_MINI.shift)
+    assert same == SOUL_MINI
+    assert PRESETS["soul-mini-512"] is larger
 
 
 @pytest.mark.parametrize("config", PRESETS.values(), ids=lambda c: c.name)

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from soul.model.config import SOUL_TEST, to_dict
+from soul.model.config import SOUL_MINI_512, SOUL_TEST, to_dict
 from soul.model.load import CONFIG, WEIGHTS, WeightsError, folder_of, load, save
-from soul.model.sample import Soul, advance, open_stream
+from soul.model.sample import Soul, advance, build, open_stream
 
 
 @pytest.fixture
@@ -64,6 +64,19 @@ def test_a_loaded_model_runs(folder: Path, portraits: Tensor) -> None:
         state = open_stream(model, portraits[0], "a person", seed=0)
         pictures = advance(model, [state], torch.zeros(1, SOUL_TEST.window_samples))
     assert pictures.shape == (1, 4, 64, 64, 3)
+
+
+def test_the_larger_mini_loads_and_animates(tmp_path: Path) -> None:
+    config = replace(SOUL_MINI_512, centroids=16)
+    save(build(config, 0), tmp_path / "soul-mini-512")
+    model = load(str(tmp_path / "soul-mini-512"))
+    assert model.config == config
+    with torch.inference_mode():
+        state = open_stream(model, torch.zeros(3, 512, 512), "a person", seed=0)
+        for _ in range(2):
+            pictures = advance(model, [state], torch.zeros(1, config.window_samples))
+    assert pictures.shape == (1, 4, 512, 512, 3)
+    assert state.chunk == 2
 
 
 def test_a_name_that_is_not_shipped_is_a_path() -> None:

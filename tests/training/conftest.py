@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from soul.model.config import SOUL_TEST
+from soul.model.cues import CUES
 from soul.model.sample import Soul, build
 from soul.training.diffusion import Latents
 
@@ -21,7 +22,7 @@ def data() -> Latents:
         rng.standard_normal((3, 2, 48, 4, 4)).astype(np.float16),
         rng.standard_normal((3, 6, 48, 4, 4)).astype(np.float16),
         rng.standard_normal((3, 6, 13, 16)).astype(np.float16),
-        rng.random((3, 6, 4, 2), np.float32),
+        rng.random((3, 6, 4, CUES), np.float32),
         boxes,
         ("calm", "glad", "sad"),
     )

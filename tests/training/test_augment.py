@@ -65,7 +65,10 @@ def test_augment_repeats_and_stays_in_range() -> None:
 
 
 def test_silence_gets_noise_at_the_asked_ratio() -> None:
-    always = AugmentConfig(0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, (20.0, 20.0), gain=(0.0, 0.0))
+    always = AugmentConfig(
+        clean=0.0, reverb=0.0, telephone=0.0, noise=1.0, hum=0.0, clicks=0.0, music=0.0,
+        headset=0.0, lossy=0.0, noise_ratio=(20.0, 20.0), gain=(0.0, 0.0),
+    )  # fmt: skip
     heard = augment.augment(np.random.default_rng(0), np.zeros(SECOND, np.float32), always)
     assert level(heard) == pytest.approx(0.009, rel=1e-3)
 

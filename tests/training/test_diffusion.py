@@ -19,6 +19,7 @@ from soul.training.diffusion import (
     Latents,
     TeacherConfig,
     begin,
+    blocks_of,
     copy_text_to_audio,
     descend,
     draw_clips,
@@ -136,12 +137,12 @@ def test_audio_layers_start_as_text_layers(data: Latents, tmp_path: Path) -> Non
     """Until then they are not trained, and the text layers are."""
     model = build(SOUL_TEST, 0)
     copy_text_to_audio(model)
-    for block in model.dit.blocks:
+    for block in blocks_of(model):
         for name, value in block.cross_attn.state_dict().items():
             assert torch.equal(value, block.audio_attn.state_dict()[name])
     cold, fresh = build(SOUL_TEST, 0), build(SOUL_TEST, 0)
     train_teacher(cold, data, replace(TEACHER, warm_start=2.0), tmp_path, 0)
-    for before, after in zip(fresh.dit.blocks, cold.dit.blocks, strict=True):
+    for before, after in zip(blocks_of(fresh), blocks_of(cold), strict=True):
         for name, value in before.audio_attn.state_dict().items():
             assert torch.equal(value, after.audio_attn.state_dict()[name])
         assert not torch.equal(before.cross_attn.q.weight, after.cross_attn.q.weight)

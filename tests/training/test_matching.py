@@ -11,8 +11,9 @@ import torch
 
 from soul.model.config import SOUL_TEST
 from soul.model.sample import Soul, build
+from soul.model.window import gather
 from soul.training import matching as stage
-from soul.training.diffusion import Clips, Latents, draw_clips, learned, teach
+from soul.training.diffusion import Clips, Latents, draw_clips, learned, predict, teach
 from soul.training.matching import MatchConfig, Voices, begin, climb, match, say, train_matched
 from soul.training.progress import Length, Progress
 
@@ -50,9 +51,9 @@ def test_a_latent_is_moved_towards_what_the_teacher_prefers(model: Soul, data: L
     torch.manual_seed(0)
     torch.rand(2)
     mixed = torch.lerp(latent.detach(), torch.randn(2, 48, 4, 4), 0.5)
-    past = stage.gather(three.windows(clips)[1], SOUL_TEST)
+    past = gather(three.windows(clips)[1], SOUL_TEST)
     words, heard = model.words(clips.prompts), clips.heard(model, 0)
-    flow = stage.predict(model, mixed, torch.full((2,), 0.5), words, heard, past)
+    flow = predict(model, mixed, torch.full((2,), 0.5), words, heard, past)
     off = (latent - (mixed - 0.5 * flow)).abs().mean((1, 2, 3), keepdim=True)
     wanted = clips.weight[:, 0] * 0.5 * flow / off / latent.numel()
     assert latent.grad is not None

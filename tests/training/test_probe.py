@@ -17,6 +17,7 @@ from soul.training.probe import (
     held_out_correlations,
     load_probe,
     readings_of,
+    reduced,
     train_probe,
     truth_of,
 )
@@ -74,6 +75,30 @@ def test_readings_stay_in_their_ranges() -> None:
     read = probe.read(np.zeros((1, 256, 256, 3), np.uint8))
     assert (read.mouth_open[0], read.eye_open[0]) == (0.0, 0.0)
     assert (read.mouth_wide[0], read.gaze_y[0], read.roll[0]) == (-1.0, -1.0, -1.0)
+
+
+def test_larger_frames_are_read_at_the_probes_size() -> None:
+    probe = Probe().eval()
+    frames = np.random.default_rng(0).integers(0, 256, (2, 256, 256, 3), np.uint8)
+    small, large = probe.read(frames), probe.read(frames.repeat(2, 1).repeat(2, 2))
+    assert all(np.array_equal(getattr(small, name), getattr(large, name)) for name in READ)
+
+
+def test_a_reduced_picture_is_the_mean_of_its_areas() -> None:
+    frames = np.zeros((70, 4, 4, 3), np.uint8)
+    frames[69, :2, :2] = np.array((0, 100, 100, 200), np.uint8).reshape(2, 2, 1)
+    made = reduced(frames, 2)
+    assert made.shape == (70, 2, 2, 3)
+    assert made[69, 0, 0].tolist() == [100] * 3
+    assert made.sum() == 300
+    assert reduced(made, 2) is made
+    assert reduced(frames[:0], 2).shape == (0, 2, 2, 3)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 1, 3), (2, 4, 5, 3), (2, 4, 4, 4), (4, 4, 3)])
+def test_what_cannot_be_reduced_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"expected \[T, 2, 2, 3\] or larger squares"):
+        reduced(np.zeros(shape, np.uint8), 2)
 
 
 def test_wrong_frames_and_files_are_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from soul.model.config import SOUL_TEST
+from soul.model.config import SOUL_MINI, SOUL_MINI_512, SOUL_TEST
 from soul.model.load import load
 from soul.model.sample import advance, cut, open_stream
 from soul.training.dataset import BankConfig, open_bank
@@ -17,12 +17,14 @@ from soul.training.identity import load_identity
 from soul.training.progress import Length
 from soul.training.recipe import (
     STAGES,
+    TRAINED,
     VOICED,
     MissingStage,
     Recipe,
     Run,
     encoded_arrays,
     limited,
+    recipe_of,
     run,
     small,
     undone,
@@ -86,7 +88,7 @@ def test_a_run_from_before_the_eye_for_people_goes_on(tmp_path: Path) -> None:
 def test_latents_have_the_models_shape(folder: Path) -> None:
     latents = Run(folder, tiny()).latents()
     assert latents.pivotal.shape == (2, 4, 48, 4, 4)
-    assert latents.cues.shape == (2, 4, 4, 2)
+    assert latents.cues.shape == (2, 4, 4, 4)
     assert latents.latents.shape == (2, 4, 48, 4, 4)
     assert latents.tokens.shape == (2, 4, 13, 16)
     assert latents.boxes.shape == (2, 4, 3, 4)
@@ -190,6 +192,26 @@ def test_an_unknown_stage_is_named(tmp_path: Path) -> None:
 def test_a_bank_of_another_size_than_the_model_is_refused() -> None:
     with pytest.raises(ValueError, match=r"bank\.size 256 differs from model\.image_size 64"):
         Recipe(model=SOUL_TEST)
+
+
+def test_the_recipe_of_soul_mini_is_the_usual_one() -> None:
+    assert recipe_of(SOUL_MINI) == Recipe()
+    assert set(TRAINED) == {"soul-mini", "soul-mini-512"}
+
+
+def test_larger_pictures_have_larger_clips_and_crops() -> None:
+    usual, larger = Recipe(), recipe_of(SOUL_MINI_512)
+    assert (larger.bank.size, larger.autoencoder.crop, larger.light.crop) == (512, 192, 192)
+    back = replace(
+        larger, model=usual.model, bank=usual.bank, autoencoder=usual.autoencoder, light=usual.light
+    )
+    assert back == usual
+    assert small(larger).model.image_size == 512
+
+
+def test_a_model_whose_pictures_are_no_multiple_is_refused() -> None:
+    with pytest.raises(ValueError, match="64 is not a multiple of 256"):
+        recipe_of(SOUL_TEST)
 
 
 def test_small_is_the_same_path() -> None:

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from soul.model.config import SOUL_TEST
+from soul.model.cues import CUES
 from soul.model.sample import Soul, build
 from soul.model.vae import Decoder, full_decoder
 from soul.training.dataset import Bank, BankConfig, shapes
@@ -31,6 +32,7 @@ def bank() -> Bank:
         pcm=np.zeros(wanted["pcm"], np.float16),
         silent=np.zeros(wanted["silent"], np.bool_),
         listening=np.zeros(wanted["listening"], np.bool_),
+        glances=np.zeros(wanted["glances"], np.float32),
         prompts=("calm", "glad", "sad"),
     )
 
@@ -42,7 +44,7 @@ def data() -> Latents:
         rng.standard_normal((3, 2, 48, 4, 4)).astype(np.float16),
         rng.standard_normal((3, 3, 48, 4, 4)).astype(np.float16),
         rng.standard_normal((3, 3, 13, 16)).astype(np.float16),
-        rng.random((3, 3, 4, 2), np.float32),
+        rng.random((3, 3, 4, CUES), np.float32),
         np.zeros((3, 3, 3, 4), np.float32),
         ("calm", "glad", "sad"),
     )

@@ -99,3 +99,13 @@ def test_a_model_plays_a_scene_frame_for_frame() -> None:
     assert first.pictures.shape == (8, size, size, 3)
     assert first.told.shape == (8,)
     assert np.array_equal(first.pictures, second.pictures)
+
+
+def test_a_model_of_larger_pictures_plays_at_the_scenes_size() -> None:
+    """It sees the portrait at its own size, and is judged at the renders'."""
+    larger = build(replace(SOUL_TEST, image_size=128), 0)
+    artist = Artist(draw_identity(np.random.default_rng(0)), 64)
+    scene = Scene(artist, np.zeros(8 * 640, np.float32), "a face", 5, neutral(8))
+    assert live(larger)(scene).pictures.shape == drawn(scene).pictures.shape
+    with pytest.raises(ValueError, match=r"expected \[T, 64, 64, 3\] or larger squares"):
+        live(build(replace(SOUL_TEST, image_size=32), 0))(scene)

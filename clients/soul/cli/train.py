@@ -34,6 +34,9 @@ def train(
             help="End each training stage after this long; by steps if not given.", min=0.01
         ),
     ] = None,
+    model: Annotated[
+        str, typer.Option(help="Which model: soul-mini, or soul-mini-512 with larger pictures.")
+    ] = "soul-mini",
     seed: Annotated[
         int,
         typer.Option(
@@ -48,14 +51,14 @@ def train(
         str, typer.Option(help="Where it trains: cpu or cuda. cuda has not been verified.")
     ] = "cpu",
 ) -> None:
-    """Train `soul-mini` from nothing: its world, its latent space, teacher, student, weights.
+    """Train a model from nothing: its world, its latent space, teacher, student, weights.
 
     Stages, in order: bank (draws the clips), listener, autoencoder, encode, codebook, teacher,
-    student, recode, light, export, probe, identity, evaluate. Stop it whenever you like: bank,
-    listener, autoencoder, teacher, student and light go on where they were, the others start over
-    (minutes each), and one that is done is not run again. While they run, look at curves.png in the
-    folders of listener, autoencoder, teacher, student and light, and at samples.png in all of these
-    but listener's, or point TensorBoard at the run.
+    student, match, recode, light, export, probe, identity, evaluate. Stop it whenever you like:
+    bank, listener, autoencoder, teacher, student, match and light go on where they were, the others
+    start over (minutes each), and one that is done is not run again. While they run, look at
+    curves.png in the folders of listener, autoencoder, teacher, student, match and light, and at
+    samples.png in all of these but listener's, or point TensorBoard at the run.
 
     Examples:
 
@@ -63,17 +66,19 @@ def train(
 
       soul train --out runs/mini --stages bank,listener --minutes 10
 
+      soul train --model soul-mini-512 --out runs/larger --device cuda
+
       soul serve --model runs/mini/model
     """
     need_extra("training")
     need_device(device)
-    from soul.training.recipe import STAGES, Recipe, limited
+    from soul.training.recipe import STAGES, limited
     from soul.training.recipe import small as smaller
 
-    logging.basicConfig(
-        level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=stderr())]
+    tell_progress()
+    recipe = replace(
+        known_recipe(model), seed=seed, threads=threads, processes=threads, device=device
     )
-    recipe = replace(Recipe(), seed=seed, threads=threads, processes=threads, device=device)
     if small:
         recipe = smaller(recipe)
     if minutes is not None:
@@ -81,6 +86,22 @@ def train(
     chosen = tuple(name.strip() for name in stages.split(",") if name.strip()) or STAGES
     run_stages(out, recipe, chosen)
     stdout().print(f"Done: {out}")
+
+
+def tell_progress() -> None:
+    """Lines of what trains go to stderr."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=stderr())]
+    )
+
+
+def known_recipe(model: str) -> "Recipe":
+    """The recipe for a model's name; ends the command with one sentence if there is none."""
+    from soul.training.recipe import TRAINED, recipe_of
+
+    if model not in TRAINED:
+        fail(f"--model {model!r} is not known; expected {' or '.join(TRAINED)}", BAD_INPUT)
+    return recipe_of(TRAINED[model])
 
 
 def run_stages(out: Path, recipe: "Recipe", chosen: tuple[str, ...]) -> None:

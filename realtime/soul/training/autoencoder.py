@@ -274,24 +274,17 @@ def train_painter(
     """Run or resume one stage; leaves `state.pt`, curves and sample sheets in `folder`."""
     torch.manual_seed(seed)
     progress = Progress(stage, folder, config.length)
-    learned = [p for p in painter.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(learned, lr=config.peak, betas=(0.9, 0.99), weight_decay=1e-4)
+    optimizer = new_optimizer(painter, config.peak)
     checkpoint = Checkpoint(folder / "state.pt", painter, optimizer, progress)
     checkpoint.resume()
     for step in progress.run():
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(progress.fraction, config.peak)
         rng = np.random.default_rng([seed, step])
         telling = progress.fraction < config.tell_first
         batch = config.tell_batch if telling else config.batch
         example = draw_example(bank, rng, batch, config.crop, recoded).to(painter.device)
-        with torch.autocast(painter.device.type, torch.bfloat16):
-            found = (painter.listen_first if telling else painter)(example, config.noise)
-        optimizer.zero_grad(set_to_none=True)
-        found["total"].backward()
-        nn.utils.clip_grad_norm_(learned, 1.0)
-        optimizer.step()
-        progress.add(**{name: value.item() for name, value in found.items()})
+        rate = learning_rate(progress.fraction, config.peak)
+        found = improve(painter, optimizer, example, config.noise, rate, telling)
+        progress.add(**found)
         if (step + 1) % config.save_every == 0:
             checkpoint.save()
             show(painter, bank, folder / "samples.png")
@@ -299,6 +292,32 @@ def train_painter(
     checkpoint.save()
     show(painter, bank, folder / "samples.png")
     progress.plot()
+
+
+def new_optimizer(painter: Painter, peak: float) -> torch.optim.Optimizer:
+    """Over what of it learns."""
+    learned = [p for p in painter.parameters() if p.requires_grad]
+    return torch.optim.AdamW(learned, lr=peak, betas=(0.9, 0.99), weight_decay=1e-4)
+
+
+def improve(
+    painter: Painter,
+    optimizer: torch.optim.Optimizer,
+    example: Example,
+    noise: float,
+    rate: float,
+    telling: bool = False,
+) -> dict[str, float]:
+    """One optimizer step; the losses by name. While `telling`, the encoder learns alone."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    with torch.autocast(painter.device.type, torch.bfloat16):
+        found = (painter.listen_first if telling else painter)(example, noise)
+    optimizer.zero_grad(set_to_none=True)
+    found["total"].backward()
+    nn.utils.clip_grad_norm_([p for p in painter.parameters() if p.requires_grad], 1.0)
+    optimizer.step()
+    return {name: value.item() for name, value in found.items()}
 
 
 @torch.inference_mode()

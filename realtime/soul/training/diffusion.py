@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from soul.model.dit import Block
 from soul.model.sample import TIMESTEPS, Soul, remember, write_sink
 from soul.model.window import Context, Window, empty_window, gather
 from soul.training.checkpoint import Checkpoint
@@ -187,35 +188,76 @@ def train_teacher(
 ) -> None:
     """Flow matching with the true past; one optimizer step a chunk."""
     torch.manual_seed(seed)
-    nn.init.zeros_(model.dit.head.head.weight)
     progress = Progress("teacher", folder, config.length, every=100)
-    checkpoint = start(model, config.peak, folder, progress)
-    fresh, warm = True, progress.fraction >= config.warm_start
+    lessons = Lessons(model, data, config, seed, folder, progress)
     for step in progress.run():
-        rng = np.random.default_rng([seed, step])
-        chunk = step % config.chunks
-        if not warm and progress.fraction >= config.warm_start:
-            copy_text_to_audio(model)
-            warm = True
-        if chunk == 0 or fresh:
-            lead = config.overlap * int(rng.random() < 0.5)
-            clips = draw_clips(data, rng, config.batch, config.chunks + lead).to(model.device)
-            windows = begin(model, clips, lead)
-            fresh = False
-        with quick(model.device):
-            at, clean = lead + chunk, clips.latents[:, lead + chunk]
-            sound, prompts = drop(config, rng, clips.prompts, clips.heard(model, at))
-            loss = teach(
-                model, windows, clean, sound if warm else None, prompts, clips.weight[:, at]
-            )
-        descend(checkpoint, loss, config.peak)
-        amount = config.disturb * torch.rand(len(clean), 1, 1, 1, device=clean.device)
-        past = clean + amount * torch.randn_like(clean)
-        keep_true(model, windows, clips, at, past)
-        progress.add(loss=loss.item())
+        progress.add(loss=lessons.take(step))
         if (step + 1) % config.save_every == 0:
-            keep(checkpoint, model, show)
-    keep(checkpoint, model, show)
+            keep(lessons.checkpoint, model, show)
+    keep(lessons.checkpoint, model, show)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A batch of clips on its way: their windows, and how many latents were there before it."""
+
+    clips: Clips
+    windows: list[Window]
+    lead: int
+
+
+class Lessons:
+    """The teacher's rollouts, one chunk and one optimizer step at a time.
+
+    Clips follow from `seed` and the step's number, noise from torch's own generator.
+    """
+
+    def __init__(
+        self,
+        model: Soul,
+        data: Latents,
+        config: TeacherConfig,
+        seed: int,
+        folder: Path,
+        progress: Progress,
+    ) -> None:
+        nn.init.zeros_(model.dit.head.head.weight)
+        self.model = model
+        self.data = data
+        self.config = config
+        self.seed = seed
+        self.checkpoint = start(model, config.peak, folder, progress)
+        self.warm = progress.fraction >= config.warm_start  # sound is heard
+        self.rollout: Rollout | None = None
+
+    def take(self, step: int) -> float:
+        """One step; its loss."""
+        rng = np.random.default_rng([self.seed, step])
+        chunk = step % self.config.chunks
+        if not self.warm and self.checkpoint.progress.fraction >= self.config.warm_start:
+            copy_text_to_audio(self.model)
+            self.warm = True
+        if chunk == 0 or self.rollout is None:
+            self.rollout = self._begin(rng)
+        return self._chunk(rng, self.rollout, self.rollout.lead + chunk)
+
+    def _begin(self, rng: np.random.Generator) -> Rollout:
+        lead = self.config.overlap * int(rng.random() < 0.5)
+        clips = draw_clips(self.data, rng, self.config.batch, self.config.chunks + lead)
+        clips = clips.to(self.model.device)
+        return Rollout(clips, begin(self.model, clips, lead), lead)
+
+    def _chunk(self, rng: np.random.Generator, rollout: Rollout, at: int) -> float:
+        model, clips, windows = self.model, rollout.clips, rollout.windows
+        clean = clips.latents[:, at]
+        with quick(model.device):
+            sound, prompts = drop(self.config, rng, clips.prompts, clips.heard(model, at))
+            heard = sound if self.warm else None
+            loss = teach(model, windows, clean, heard, prompts, clips.weight[:, at])
+        descend(self.checkpoint, loss, self.config.peak)
+        amount = self.config.disturb * torch.rand(len(clean), 1, 1, 1, device=clean.device)
+        keep_true(model, windows, clips, at, clean + amount * torch.randn_like(clean))
+        return loss.item()
 
 
 def teach(
@@ -258,9 +300,14 @@ def keep_true(model: Soul, windows: list[Window], clips: Clips, chunk: int, past
 
 def copy_text_to_audio(model: Soul) -> None:
     """Soul's audio layers start as copies of the same block's text layers."""
-    for block in model.dit.blocks:
+    for block in blocks_of(model):
         block.audio_attn.load_state_dict(block.cross_attn.state_dict())
         block.norm_audio.load_state_dict(block.norm3.state_dict())
+
+
+def blocks_of(model: Soul) -> list[Block]:
+    """The DiT's blocks by their type, which a module list does not tell."""
+    return [cast(Block, block) for block in model.dit.blocks]
 
 
 def drop(

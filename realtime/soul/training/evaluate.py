@@ -63,13 +63,14 @@ def evaluate(
     """Run all takes and write `folder`/report.json, index.html with its pictures, and trials.png.
 
     Returns what report.json holds, `told` (what the caller knows of model and machine) first; a
-    figure that these takes do not have is null there. Raises ValueError if the probe cannot read
-    the model's pictures or no take has speech, SpeechError without voices.
+    figure that these takes do not have is null there. Pictures larger than the probe reads are
+    judged at its size. Raises ValueError if they are smaller or no take has speech, SpeechError
+    without voices.
     """
-    if model.config.image_size != SIZE:
+    if model.config.image_size < SIZE:
         raise ValueError(
             f"model {model.config.name} paints {model.config.image_size} pixels a side, expected "
-            f"{SIZE}: the probe reads no other size"
+            f"{SIZE} or more: the probe reads nothing smaller"
         )
     known = {"model": model.config.name, "seed": config.seed} | dict(told or {})
     return judge_actor(live(model), probe, config, folder, known)

@@ -3,8 +3,8 @@
 Trained on the drawn world, where the truth is known, under blur, noise and shifts, so that it can
 be asked about frames that a model made. Two fixed, generous crops of a 256x256 frame hold the
 mouth and the eyes wherever the head turns; a convolutional reader looks at each, and a third at
-the whole face, half as large. It knows nothing of sound and nothing of the model that it judges.
-Whether the eyes look up or down it reads poorly (LOG.md).
+the whole face, half as large. Larger frames are made that small first. It knows nothing of sound
+and nothing of the model that it judges. Whether the eyes look up or down it reads poorly (LOG.md).
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from soul.measure.lips import correlation
-from soul.model.vae import from_bytes
+from soul.model.vae import from_bytes, to_bytes
 from soul.training.motion import COLUMN, Motion
 from soul.training.performance import perform
 from soul.training.speech import Split
@@ -127,11 +127,10 @@ class Probe(nn.Module):
         return torch.cat([self.mouth(mouth), self.eyes(eyes), self.head(small)], dim=1)
 
     def read(self, frames: Frames) -> Readings:
-        """uint8 [T, 256, 256, 3] → readings [T]. Raises ValueError on another shape."""
-        if frames.shape[1:] != (SIZE, SIZE, 3):
-            raise ValueError(f"frames are {frames.shape}, expected [T, {SIZE}, {SIZE}, 3]")
+        """uint8 [T, s, s, 3] → readings [T]. Raises ValueError on another shape or s < 256."""
         x0, y0, x1, y1 = _FACE
-        return Readings(*self.read_faces(frames[:, y0:y1, x0:x1]).T.copy())
+        seen = reduced(frames, SIZE)
+        return Readings(*self.read_faces(seen[:, y0:y1, x0:x1]).T.copy())
 
     @torch.no_grad()
     def read_faces(self, faces: Frames, batch: int = 64) -> NDArray[np.float32]:
@@ -148,6 +147,25 @@ class Probe(nn.Module):
         """Write the weights as safetensors."""
         weights = {name: value.contiguous().cpu() for name, value in self.state_dict().items()}
         save_file(weights, str(path), metadata={"kind": "soul probe", "size": str(SIZE)})
+
+
+def reduced(frames: Frames, side: int, batch: int = 64) -> Frames:
+    """Square pictures uint8 [T, s, s, 3] → [T, side, side, 3], each pixel the mean of its area.
+
+    Those of that size are returned as they are. Raises ValueError on another shape or s < side: a
+    picture that is made larger has nothing more to read.
+    """
+    if frames.ndim != 4 or frames.shape[3] != 3 or not side <= frames.shape[1] == frames.shape[2]:
+        raise ValueError(
+            f"frames are {frames.shape}, expected [T, {side}, {side}, 3] or larger squares"
+        )
+    if frames.shape[1] == side:
+        return frames
+    made = np.empty((len(frames), side, side, 3), np.uint8)
+    for start in range(0, len(frames), batch):
+        seen = from_bytes(frames[start : start + batch])
+        made[start : start + batch] = to_bytes(functional.adaptive_avg_pool2d(seen, side), 1)[:, 0]
+    return made
 
 
 def load_probe(path: Path) -> Probe:

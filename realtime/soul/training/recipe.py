@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from soul.model.config import SOUL_MINI, SoulConfig
+from soul.model.config import SOUL_MINI, SOUL_MINI_512, SoulConfig
 from soul.model.cues import cues
 from soul.model.load import load, save
 from soul.model.sample import Soul, build, cut
 from soul.model.vae import Encoder, from_bytes
-from soul.timebase import FRAMES_PER_LATENT
+from soul.timebase import FRAMES_PER_LATENT, exact_div
 from soul.training.autoencoder import (
     PaintConfig,
     Painter,
@@ -62,6 +62,8 @@ STAGES = (
 )  # fmt: skip
 
 
+TRAINED = {model.name: model for model in (SOUL_MINI, SOUL_MINI_512)}
+NOTE = "recipe.json"
 VOICED = ("bank", "listener", "probe", "evaluate")  # they draw takes, and takes are spoken
 REFERENCES = 4  # stills of a clip that a rollout may start from: the portrait, and three frames
 FREE = (  # may change within a run; nothing but its own stage knows of `identity`
@@ -96,6 +98,23 @@ class Recipe:
                 f"bank.size {self.bank.size} differs from model.image_size "
                 f"{self.model.image_size}: the bank must hold pictures of the model's size"
             )
+
+
+def recipe_of(model: SoulConfig) -> Recipe:
+    """The recipe for `model`: soul-mini's, with crops and clips as much larger as its pictures.
+
+    Crops then hold as much of a face as soul-mini's do. At 512² a bank takes 36 GB on disk, and the
+    32 pixels that a decoder can warp by are more than a face moves (22, in a dozen people's takes).
+    """
+    usual = Recipe()
+    times = exact_div(model.image_size, SOUL_MINI.image_size)
+    return replace(
+        usual,
+        model=model,
+        bank=replace(usual.bank, size=model.image_size),
+        autoencoder=replace(usual.autoencoder, crop=times * usual.autoencoder.crop),
+        light=replace(usual.light, crop=times * usual.light.crop),
+    )
 
 
 def small(recipe: Recipe) -> Recipe:
@@ -421,7 +440,7 @@ def run(folder: Path, recipe: Recipe, stages: tuple[str, ...] = STAGES) -> None:
     if unknown := [s for s in stages if s not in STAGES]:
         raise ValueError(f"unknown stage {unknown[0]!r}; expected some of {', '.join(STAGES)}")
     folder.mkdir(parents=True, exist_ok=True)
-    note_recipe(folder / "recipe.json", recipe)
+    note_recipe(folder / NOTE, recipe)
     torch.set_num_threads(recipe.threads)
     this = Run(folder, recipe)
     left = undone(folder, stages)

@@ -155,4 +155,5 @@ def table(
 def worst_loss(row: Row, baseline: Row) -> float:
     """By what share of the baseline's the worst figure of quality is below it; 0 if none is."""
     pairs = zip(astuple(row.quality), astuple(baseline.quality), strict=True)
-    return max(0.0, *((b - a) / abs(b) for a, b in pairs if a == a and b == b))
+    losses = [float((b - a) / abs(b)) for a, b in pairs if a == a and b == b]
+    return max(0.0, *losses)

@@ -24,7 +24,7 @@ from soul.training.figures import BACKGROUNDS, Hush, Picture, Stare, Trial
 from soul.training.life import Prosody, lids_of, prosody
 from soul.training.motion import Motion
 from soul.training.performance import Performance, perform
-from soul.training.probe import SIZE, Probe, readings_of
+from soul.training.probe import SIZE, Probe, readings_of, reduced
 from soul.training.speech import Pcm
 from soul.training.strips import Strip, moments, strip_at
 from soul.training.visemes import closures
@@ -49,6 +49,11 @@ class Scene:
     prompt: str
     seed: int
     motion: Motion  # [T, 17], what the world's own face does
+
+    @property
+    def size(self) -> int:
+        """Pixels on a side of its renders."""
+        return self.artist.size
 
 
 @dataclass(frozen=True)
@@ -75,18 +80,27 @@ Step = Callable[[Soul, Sequence[StreamState], Tensor], Tensor]  # as `soul.model
 
 
 def live(model: Soul, step: Step = advance) -> Actor:
-    """The model's rollout, chunk by chunk as in a call."""
+    """The model's rollout, chunk by chunk as in a call.
+
+    A model of larger pictures is shown the portrait at its own size, and its pictures are brought
+    to the scene's: judges and renders have that one.
+    """
 
     @torch.inference_mode()
     def play(scene: Scene) -> Played:
-        portrait = from_bytes(scene.artist.portrait())
-        state = open_stream(model, portrait, scene.prompt, scene.seed)
+        portrait = artist_for(scene, model.config.image_size).portrait()
+        state = open_stream(model, from_bytes(portrait), scene.prompt, scene.seed)
         heard = cut(model.config, torch.from_numpy(scene.sound)).to(model.device)
         made = [step(model, [state], window.unsqueeze(0))[0].cpu() for window in heard]
         told = np.array(Blinks(scene.seed).next(len(scene.motion)), np.float32)
-        return Played(torch.cat(made).numpy(), told)
+        return Played(reduced(torch.cat(made).numpy(), scene.size), told)
 
     return play
+
+
+def artist_for(scene: Scene, size: int) -> Artist:
+    """Who draws the scene's person at a size."""
+    return scene.artist if size == scene.size else Artist(scene.artist.identity, size)
 
 
 def drawn(scene: Scene) -> Played:

@@ -20,7 +20,7 @@ from soul.cli.bench.machine import describe
 from soul.cli.bench.server import BenchError
 from soul.cli.bench.sessions import bench_sessions
 from soul.cli.console import BAD_INPUT, fail, stderr
-from soul.cli.train import need_extra, need_voices
+from soul.cli.train import need_extra, need_voices, tell_progress
 
 DEFAULTS = LiveConfig()
 CHUNKS = 100
@@ -218,6 +218,75 @@ def recipe(
         lambda: {"machine": machine, **bench_recipe(model, path, device, threads, config)},
         "recipe",
     )
+
+
+Run = Annotated[Path, typer.Option("--run", help="The folder of a run of soul train.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="A folder for figures and pictures.")]
+
+
+@app.command("warmstart")
+def warmstart(
+    run: Run,
+    out: Out,
+    steps: Annotated[int, typer.Option(help="Optimizer steps of each teacher.", min=2)] = 1000,
+    device: Device = DEFAULTS.device,
+    threads: Threads = DEFAULTS.threads,
+) -> None:
+    """Learning curves of the teacher with and without the warm start of its audio layers.
+
+    Trains two teachers on the run's latents, step by step in turn: the same first weights, clips
+    and noise. One learns some steps without sound, then copies its text layers to its audio layers,
+    as the recipe says; the other hears sound at once, through audio layers that start at random.
+    Writes curves.png and curves.json: loss in training, and on clips of the bank's end that neither
+    learns from. The run is only read; its stages bank, listener, autoencoder and encode must be
+    done. Needs the training extra.
+
+    Example:
+
+      soul bench warmstart --run runs/mini --steps 1000 --out warmstart
+    """
+    need_extra("bench warmstart")
+    from soul.cli.bench.warmstart import WarmStartOptions, bench_warmstart
+
+    tell_progress()
+    options = WarmStartOptions(describe(), run, out, steps, device, threads)
+    _print(lambda: bench_warmstart(options), "warmstart")
+
+
+@app.command("decoders")
+def decoders(
+    run: Run,
+    out: Out,
+    minutes: Annotated[
+        float, typer.Option(help="How long both are trained, in turn.", min=0.01)
+    ] = 60.0,
+    takes: Annotated[int, typer.Option(help="Held-out takes, each of another person.", min=1)] = 4,
+    chunks: Annotated[int, typer.Option(help="Chunks of 160 ms in each.", min=3)] = 40,
+    device: Device = DEFAULTS.device,
+    threads: Threads = DEFAULTS.threads,
+) -> None:
+    """The light decoder that the portrait guides, against one that paints alone.
+
+    Trains both on the run's bank for the same steps: the same crops, noise and, where they have the
+    same parts, first weights. Then they paint the same held-out people from latents of the world's
+    own renders: PSNR, SSIM, sharpness, identity, lips, and the multiply-accumulates of both and of
+    the full decoder. Writes decoders.json, decoders.png (truth, guided, unguided) and curves.png.
+    The run is only read; its stages bank and autoencoder must be done. Needs the training extra,
+    espeak-ng and flite.
+
+    Example:
+
+      soul bench decoders --run runs/mini --minutes 60 --out decoders
+    """
+    need_extra("bench decoders")
+    need_voices("bench decoders")
+    from soul.cli.bench.decoders import DecoderOptions, bench_decoders
+    from soul.training.table import TableConfig
+
+    tell_progress()
+    table = TableConfig(takes=takes, chunks=chunks)
+    options = DecoderOptions(describe(), run, out, minutes, device, threads, table)
+    _print(lambda: bench_decoders(options), "decoders")
 
 
 def whole_minutes(hours: float | None, minutes: int | None) -> int:

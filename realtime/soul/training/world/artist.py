@@ -57,6 +57,7 @@ class Artist:
     def __init__(self, identity: Identity, size: int = 256) -> None:
         if size < 16:
             raise ValueError(f"size {size} must be at least 16 pixels")
+        self.identity, self.size = identity, size
         self._rig = Rig(identity)
         self._live = Live(identity, self._rig)
         self._pixels: NDArray[np.uint8] = np.zeros((size, size, 4), np.uint8)
