@@ -8,7 +8,7 @@ import logging
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.logging import RichHandler
@@ -18,6 +18,9 @@ from soul.cli.console import BAD_INPUT, fail, stderr
 from soul.cli.plan import DEFAULTS
 from soul.cli.train import need_extra, need_voices
 from soul.timebase import FRAME_RATE, FRAMES_PER_LATENT
+
+if TYPE_CHECKING:
+    from soul.training.recorded import Recording
 
 CHUNK_SECONDS = FRAMES_PER_LATENT / FRAME_RATE
 
@@ -36,6 +39,13 @@ def evaluate(
     seed: Annotated[
         int, typer.Option(help="Which takes are drawn; the same seed draws the same.", min=0)
     ] = 120_001,
+    speech: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of recordings: NAME.wav with what is said in NAME.txt, or in "
+            "NAME.de.txt if that is German.",
+        ),
+    ] = None,
 ) -> None:
     """Measure a model on people, voices and sentences that training never saw.
 
@@ -47,6 +57,11 @@ def evaluate(
     and music) and blinks_a_minute. "bars" holds each figure beside its bar, its goal and the
     ceiling: what the eye reads from the world's own renders of the same takes.
 
+    "conditions" holds the lips in the same few takes said plainly, by a child, whispered, shouted
+    and sung, and through a bad headset and a lossy call. With --speech, "recorded" holds them on
+    recordings of people: each is aligned with its text by means of eSpeak NG, so that there the
+    truth is estimated, not seen; how well that works is measured beside it.
+
     index.html shows it all: figures, plots and video strips, model above truth. trials.png is a
     sheet of every take. Needs the training extra, espeak-ng and flite.
 
@@ -55,16 +70,19 @@ def evaluate(
       soul eval
 
       soul eval --model runs/mini/model --trials 4 --out runs/mini/eval
+
+      soul eval --speech recordings
     """
     chunks = whole_chunks(seconds)
     need_extra("eval")
     need_voices("eval")
+    recordings = recordings_in(speech) if speech else []
     machine = asdict(describe())  # first: the load is that of before
     logging.basicConfig(
         level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=stderr())]
     )
     told = {"machine": machine, "model": model, "seconds": seconds, "seed": seed}
-    figures = measure(out, trials, chunks, told)
+    figures = measure(out, trials, chunks, told, recordings)
     typer.echo(json.dumps(figures, indent=2, ensure_ascii=False))
 
 
@@ -80,9 +98,23 @@ def whole_chunks(seconds: float) -> int:
     return chunks
 
 
-def measure(out: Path, trials: int, chunks: int, told: dict[str, Any]) -> dict[str, object]:
+def recordings_in(folder: Path) -> "list[Recording]":
+    """All of them; trouble ends the command."""
+    from soul.cli.sound import SoundError
+    from soul.cli.speech import FolderError, read_recordings
+
+    try:
+        return read_recordings(folder)
+    except (FolderError, SoundError) as error:
+        fail(f"--speech {error}", BAD_INPUT)
+
+
+def measure(
+    out: Path, trials: int, chunks: int, told: dict[str, Any], recordings: "list[Recording]"
+) -> dict[str, object]:
     """The figures, of the model and with the seed that `told` names; trouble ends the command."""
     from soul.model.load import WeightsError, load
+    from soul.training.alignment import AlignmentError
     from soul.training.evaluate import TrialConfig
     from soul.training.evaluate import evaluate as judge
     from soul.training.probe import SHIPPED, ProbeError, load_probe
@@ -90,8 +122,8 @@ def measure(out: Path, trials: int, chunks: int, told: dict[str, Any]) -> dict[s
 
     config = TrialConfig(trials, chunks, told["seed"])
     try:
-        return judge(load(told["model"]), load_probe(SHIPPED), config, out, told)
-    except ValueError as error:
+        return judge(load(told["model"]), load_probe(SHIPPED), config, out, told, recordings)
+    except (ValueError, AlignmentError) as error:
         fail(str(error), BAD_INPUT)
     except (WeightsError, ProbeError, SpeechError) as error:
         fail(str(error))

@@ -7,13 +7,14 @@ the pictures. Writes a report, a page and a sheet to look at. It changes no weig
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from soul.model.sample import Soul
 from soul.timebase import FRAMES_PER_LATENT
+from soul.training import conditions, recorded
 from soul.training.bars import as_json, judge
 from soul.training.figures import Takes, figures, report, row_of
 from soul.training.page import Story, write_page
@@ -31,7 +32,8 @@ class TrialConfig:
     """How much is judged; seeds far from training's, and the held-out split.
 
     The takes under backgrounds and the long one follow from the trials: together they cost at most
-    about as much as the trials do.
+    about as much as the trials do. So do those in other voices and through other microphones: a
+    quarter of the trials, seven times.
     """
 
     trials: int = 12
@@ -40,7 +42,7 @@ class TrialConfig:
 
     @property
     def hushes(self) -> int:
-        """Takes that are played under every background."""
+        """Takes that are played under every background, and others in every condition."""
         return max(1, self.trials // 4)
 
     @property
@@ -59,13 +61,14 @@ def evaluate(
     config: TrialConfig,
     folder: Path,
     told: Mapping[str, object] | None = None,
+    recordings: Sequence[recorded.Recording] = (),
 ) -> dict[str, object]:
     """Run all takes and write `folder`/report.json, index.html with its pictures, and trials.png.
 
     Returns what report.json holds, `told` (what the caller knows of model and machine) first; a
     figure that these takes do not have is null there. Pictures larger than the probe reads are
     judged at its size. Raises ValueError if they are smaller or no take has speech, SpeechError
-    without voices.
+    without voices, AlignmentError if the text of one of the `recordings` does not fit it.
     """
     if model.config.image_size < SIZE:
         raise ValueError(
@@ -73,15 +76,23 @@ def evaluate(
             f"{SIZE} or more: the probe reads nothing smaller"
         )
     known = {"model": model.config.name, "seed": config.seed} | dict(told or {})
-    return judge_actor(live(model), probe, config, folder, known)
+    return judge_actor(live(model), probe, config, folder, known, recordings)
 
 
 def judge_actor(
-    actor: Actor, probe: Probe, config: TrialConfig, folder: Path, told: Mapping[str, object]
+    actor: Actor,
+    probe: Probe,
+    config: TrialConfig,
+    folder: Path,
+    told: Mapping[str, object],
+    recordings: Sequence[recorded.Recording] = (),
 ) -> dict[str, object]:
     """`evaluate` for whoever paints the pictures."""
     folder.mkdir(parents=True, exist_ok=True)
+    aligned = recorded.tell(recordings)  # first: a text that does not fit is told at once
     takes, looks = play_all(actor, probe, config)
+    otherwise = play_conditions(actor, probe, config)
+    people = recorded.judge(actor, probe, config.seed, aligned)
     show(looks, folder / "trials.png")
     seen, ceiling = figures(takes), figures(takes.of_renders())
     verdicts = judge(asdict(seen), asdict(ceiling))
@@ -93,11 +104,14 @@ def judge_actor(
         "on_renders": asdict(ceiling),
         "bars": [as_json(verdict) for verdict in verdicts],
         "takes": [asdict(row) for row in rows],
+        "conditions": [asdict(row) for row in otherwise],
+        "recorded": recorded.as_json(people) if people else None,
     }
     answer = {name: finite(value) for name, value in answer.items()}
     (folder / "report.json").write_text(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
     strips = [look.strips for look in looks]
-    write_page(folder, Story(told, takes, seen, ceiling, verdicts, rows, strips))
+    story = Story(told, takes, seen, ceiling, verdicts, rows, strips, otherwise, people)
+    write_page(folder, story)
     return answer
 
 
@@ -117,6 +131,16 @@ def play_all(actor: Actor, probe: Probe, config: TrialConfig) -> tuple[Takes, li
     stare = watch(actor, probe, config.seed, config.long_chunks * FRAMES_PER_LATENT)
     trials = tuple(trial for trial, _ in played)
     return Takes(trials, tuple(hushes), stare), [look for _, look in played]
+
+
+def play_conditions(actor: Actor, probe: Probe, config: TrialConfig) -> tuple[conditions.Row, ...]:
+    """Other voices and other microphones, each in the same takes."""
+    heard: list[conditions.Heard] = []
+    for number in range(config.hushes):
+        log.info("evaluate  voices and microphones, take %d of %d", number + 1, config.hushes)
+        frames = config.chunks * FRAMES_PER_LATENT
+        heard += conditions.listen(actor, probe, config.seed, number, frames)
+    return conditions.rows_of(heard)
 
 
 def finite(value: Any) -> Any:

@@ -64,7 +64,7 @@ def perform(rng: np.random.Generator, seconds: float, split: Split) -> Performan
     prompt = describe(rng, manner, split)
     samples = frames * SAMPLES_PER_FRAME
     clean, script = _script(rng, voice, delivery, samples, split)
-    phones = _cut(script, samples)
+    phones = cut(script, samples)
     talk = rng.random() < _TALK_SHARE
     listening = listening_frames(phones, frames) if talk else np.zeros(frames, np.bool_)
     glances = np.array(Glances(int(rng.integers(2**31))).next(frames))
@@ -140,11 +140,11 @@ def _script(
     pieces: list[Pcm] = []
     phones: list[Phone] = []
     voice = replace(voice, speed=voice.speed * delivery.pace)
-    length = _append_pause(pieces, phones, 0, _first_pause(rng))
+    length = append_pause(pieces, phones, 0, _first_pause(rng))
     while length < np.ceil(samples * delivery.size):
         speech = speak(sentences.draw_sentence(rng, voice.language, split), voice)
-        length = _append_speech(pieces, phones, length, speech, rng.uniform(-5.0, 2.0))
-        length = _append_pause(pieces, phones, length, _pause(rng))
+        length = append_speech(pieces, phones, length, speech, rng.uniform(-5.0, 2.0))
+        length = append_pause(pieces, phones, length, _pause(rng))
     return throat(np.concatenate(pieces), phones, delivery)
 
 
@@ -158,13 +158,13 @@ def _pause(rng: np.random.Generator) -> int:
     return int(AUDIO_RATE * rng.uniform(low, high))
 
 
-def _append_pause(pieces: list[Pcm], phones: list[Phone], length: int, pause: int) -> int:
+def append_pause(pieces: list[Pcm], phones: list[Phone], length: int, pause: int) -> int:
     pieces.append(np.zeros(pause, np.float32))
     _append_phone(phones, Phone(SILENCE, length, length + pause))
     return length + pause
 
 
-def _append_speech(
+def append_speech(
     pieces: list[Pcm], phones: list[Phone], length: int, speech: Speech, gain_db: float
 ) -> int:
     pieces.append((speech.pcm * np.float32(10.0 ** (gain_db / 20.0))).astype(np.float32))
@@ -183,7 +183,7 @@ def _append_phone(phones: list[Phone], phone: Phone) -> None:
         phones.append(phone)
 
 
-def _cut(phones: list[Phone], samples: int) -> tuple[Phone, ...]:
+def cut(phones: list[Phone], samples: int) -> tuple[Phone, ...]:
     kept = (phone for phone in phones if phone.start < samples)
     return tuple(Phone(phone.label, phone.start, min(phone.end, samples)) for phone in kept)
 
