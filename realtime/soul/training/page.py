@@ -20,7 +20,10 @@ SHOWN = 3  # takes with plots and strips
 
 @dataclass(frozen=True)
 class Story:
-    """All that the page tells. `about` is what is known of model and machine."""
+    """All that the page tells. `about` is what is known of model and machine.
+
+    `more` are sections that others have written, as HTML.
+    """
 
     about: Mapping[str, object]
     takes: Takes
@@ -29,6 +32,7 @@ class Story:
     verdicts: Sequence[Verdict]
     rows: Sequence[Row]
     strips: Sequence[Sequence[Strip]]
+    more: Sequence[str] = ()
 
 
 def write_page(folder: Path, story: Story) -> None:
@@ -53,6 +57,7 @@ def page(story: Story) -> str:
         lips_section(story),
         silence_section(story),
         life_section(story),
+        *story.more,
         all_figures(story.verdicts),
         all_takes(story.rows),
         method(story),
