@@ -167,7 +167,7 @@ def draw_takes(
     rows, labels = [], []
     for label, value in enumerate(SIDES[side]):
         for _ in range(takes):
-            voice = material.voices[rng.integers(len(material.voices))]
+            voice = material.voices[int(rng.integers(len(material.voices)))]
             glances = np.array(Glances(int(rng.integers(2**31))).next(frames))
             motion = live(rng, mood(asked(side, value)), voice, frames, None, glances)
             rows.append(statistics(misread(rng, seen(motion), material.sight)))

@@ -52,11 +52,10 @@ def prompts_section(behaviour: Behaviour, folder: Path) -> str:
     )
     figures, world = behaviour.figures(), ceiling.figures()
     rows = [
-        (side, known(figures[f"adherence_{side}"]), known(world[f"adherence_{side}"]))
+        (side, 100.0 * figures[f"adherence_{side}"], 100.0 * world[f"adherence_{side}"])
         for side in behaviour.judges
     ]
-    percent = [(side, *(None if v is None else 100 * v for v in two)) for side, *two in rows]
-    drawn = plots.pairs("Share of takes in which the judge names what was asked", percent, " %")
+    drawn = plots.pairs("Share of takes in which the judge names what was asked", rows, " %")
     body = legend(*MODEL_AND_WORLD)
     body += figure(drawn, "Share of takes in which the judge names what was asked, by side.")
     seen, seen_world = (confusion(b.prompted, b.judges) for b in (behaviour, ceiling))
@@ -67,11 +66,6 @@ def prompts_section(behaviour: Behaviour, folder: Path) -> str:
             caption = f"Asked for {take.value}: “{take.prompt}”. The portrait, then the take."
             body += film(take.strip, f"prompt-{take.value}.png", caption, folder)
     return section("What a prompt asks for", lead, body)
-
-
-def known(value: float) -> float | None:
-    """A figure, or None for nan."""
-    return None if value != value else value
 
 
 Counts = Mapping[str, Mapping[str, int]]

@@ -31,6 +31,7 @@ Mask = NDArray[np.bool_]
 
 PROMPTED, SWITCHED, TURNED = 60_000, 70_000, 80_000  # added to a number: other takes than the rest
 SEARCHED = 24.0  # seconds of a performance in which a turn of somebody else is looked for
+_FOUND = 6  # such performances, of which the one with the most even turns is played
 _MOUTH = [COLUMN[name] for name in visemes.MOUTH_CHANNELS]
 
 
@@ -91,19 +92,14 @@ def blended(frames: int, chunk: int) -> NDArray[np.float64]:
 
 
 def dialogue(seed: int, number: int, frames: int) -> Dialogue:
-    """One person who speaks and listens in turn, about half of the time each; as usual in manner.
+    """One person who speaks and listens in turn, as near to half of the time each as was found.
 
-    The other's voice bleeds into the microphone.
+    As usual in manner; the other's voice bleeds into the microphone.
     """
     rng = np.random.default_rng([seed, TURNED + number])
     artist = Artist(draw_identity(rng), SIZE)
-    while True:
-        take = perform(rng, max(SEARCHED, frames / FRAME_RATE), "held_out")
-        listening = listening_frames(take.phones, len(take.motion))
-        first = most_even(listening, frames)
-        shown = slice(first, first + frames)
-        if spoken(take.motion[shown]) and 0 < listening[shown].sum() < frames:
-            break
+    take, shown = min(stretches(rng, frames), key=lambda found: unevenness(*found))
+    listening = turns_of(take)
     motion = life.live(rng, mood(Manner()), take.clean, len(listening), listening, take.glances)
     visemes.put(motion, take.motion[:, _MOUTH])
     sound = cut(take.clean + bleed(rng, "held_out", listening), shown)
@@ -113,10 +109,33 @@ def dialogue(seed: int, number: int, frames: int) -> Dialogue:
     return Dialogue(scene, silent[shown], listening[shown])
 
 
+def stretches(rng: np.random.Generator, frames: int) -> list[tuple[Performance, slice]]:
+    """Takes of which a stretch of `frames` holds both speech and somebody else's turn."""
+    found: list[tuple[Performance, slice]] = []
+    while len(found) < _FOUND:
+        take = perform(rng, max(SEARCHED, frames / FRAME_RATE), "held_out")
+        listening = turns_of(take)
+        first = most_even(listening, frames)
+        shown = slice(first, first + frames)
+        if spoken(take.motion[shown]) and 0 < listening[shown].sum() < frames:
+            found.append((take, shown))
+    return found
+
+
+def turns_of(take: Performance) -> Mask:
+    """Where somebody else could have the word [frames], whether or not anybody does."""
+    return listening_frames(take.phones, len(take.motion))
+
+
 def most_even(listening: Mask, frames: int) -> int:
     """Where the stretch of `frames` begins of which closest to half is listening."""
     counted = np.concatenate(([0], np.cumsum(listening)))
     return int(np.argmin(np.abs(counted[frames:] - counted[:-frames] - frames / 2)))
+
+
+def unevenness(take: Performance, shown: slice) -> float:
+    """How far a stretch is from half of it listening, as a share."""
+    return abs(float(turns_of(take)[shown].mean()) - 0.5)
 
 
 def cut(sound: Pcm, shown: slice) -> Pcm:
