@@ -11,6 +11,7 @@ from soul.measure.life import (
     follows,
     liveliness,
     longest_stare,
+    nods,
 )
 
 
@@ -74,3 +75,20 @@ def test_what_follows_is_found_at_its_lag_only() -> None:
     assert follows([cause, 2 * cause], [effect, 2 * effect - 3], 4) == pytest.approx(1.0)
     assert abs(follows([cause], [effect], 0)) < 0.2
     assert follows([cause], [np.ones(300)], 4) == 0.0
+
+
+def test_nods_are_found_at_their_lowest() -> None:
+    at = np.arange(250)
+    pitch = 0.1 * np.sin(0.02 * at)  # a slow drift is no nod
+    for frame in (60, 130):
+        pitch[frame - 6 : frame + 7] -= 0.2 * np.cos(np.pi * np.arange(-6, 7) / 13) ** 2
+    assert nods(pitch).tolist() == [60, 130]
+    assert nods(-pitch).size == 0
+
+
+def test_a_head_that_stays_down_or_trembles_does_not_nod() -> None:
+    down = np.zeros(100)
+    down[50:] = -0.4
+    assert nods(down).size == 0
+    assert nods(0.03 * (-1.0) ** np.arange(100)).size == 0
+    assert nods([]).size == 0

@@ -3,43 +3,18 @@
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 
 from made_takes import frozen, made_take, made_takes, seen
+from page_tags import read
 from soul.training.bars import BARS, judge
 from soul.training.figures import Trial, figures, row_of
 from soul.training.page import Story, page, write_page
 from soul.training.strips import Moment, strip_at
 
 ABOUT = {"model": "soul-mini", "seed": 7, "machine": {"cpu": "a <fast> one", "cores": 2}}
-VOID = {"meta", "img", "link", "br", "rect", "path", "polyline"}
-
-
-class Tags(HTMLParser):
-    """Whether every element that is opened is closed, and what is drawn from elsewhere."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.sources: list[str] = []
-        self.words: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        pass
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
 
 
 def story(*trials: Trial, about: Mapping[str, object] = ABOUT) -> Story:
@@ -50,13 +25,6 @@ def story(*trials: Trial, about: Mapping[str, object] = ABOUT) -> Story:
     pictures = np.zeros((400, 256, 256, 3), np.uint8)[:20]
     strips = [[strip_at(Moment("open", 9), pictures, pictures)] for _ in trials]
     return Story(about, takes, found, ceiling, verdicts, rows, strips)
-
-
-def read(html: str) -> Tags:
-    tags = Tags()
-    tags.feed(html)
-    assert tags.open == []
-    return tags
 
 
 def test_the_page_holds_every_figure_with_bar_goal_and_ceiling() -> None:

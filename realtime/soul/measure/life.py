@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from soul.measure.lips import correlation
 
+_ONE_NOD = 5  # frames around the lowest of a nod in which there is no other
+
 
 def blinks(
     opening: ArrayLike, closed: float = 0.5, longest: int = 15, after: float = 0.7
@@ -69,6 +71,27 @@ def blink_irregularity(opening: ArrayLike) -> float:
     """
     gaps = np.diff(blinks(opening))
     return float(gaps.std() / gaps.mean()) if gaps.size > 2 else float("nan")
+
+
+def nods(pitch: ArrayLike, depth: float = 0.1, reach: int = 10) -> NDArray[np.int64]:
+    """The lowest frames of the nods in a curve [frames] of a head's pitch, up positive.
+
+    A nod comes down by at least `depth` within `reach` frames and goes up as much within as many;
+    two that are less than 200 ms apart are one.
+    """
+    curve = np.asarray(pitch, np.float64)
+    found: list[int] = []
+    if not curve.size:
+        return np.zeros(0, np.int64)
+    curve = np.convolve(np.pad(curve, 1, "edge"), (0.25, 0.5, 0.25), "valid")
+    for frame in range(1, curve.size - 1):
+        before, after = curve[max(0, frame - reach) : frame], curve[frame + 1 : frame + 1 + reach]
+        near = min(before[-_ONE_NOD:].min(), after[:_ONE_NOD].min())
+        fall, rise = before.max() - curve[frame], after.max() - curve[frame]
+        alone = not found or frame - found[-1] > _ONE_NOD
+        if alone and curve[frame] <= near and min(fall, rise) >= depth:
+            found.append(frame)
+    return np.array(found, np.int64)
 
 
 def liveliness(*channels: ArrayLike) -> float:

@@ -1,11 +1,11 @@
 """Does a face do what its prompt asked? A judge a side, trained on the world's own motion.
 
 A judge sees what the probe reads from pictures, as statistics over a take, and names the value of
-one side of a manner (`manner.SIDES`). It is trained on drawn motion, where the manner is known, and
-never on what a model made. It reads no pictures itself.
+one side of a manner (`manner.SIDES`). It is trained on drawn motion, where the manner is known,
+misread as the probe misreads it, and never on what a model made. It reads no pictures itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,28 +14,63 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter1d
 from torch.nn import functional as F
 
-from soul.timebase import FRAME_RATE, SAMPLES_PER_FRAME
+from soul.model.cues import Glances
+from soul.timebase import FRAME_RATE
+from soul.training.figures import MOVES
 from soul.training.life import live
 from soul.training.manner import SIDES, Manner, mood
 from soul.training.motion import COLUMN, Motion
+from soul.training.performance import perform
+from soul.training.probe import VISIBLE, Probe
+from soul.training.sight import CHANNELS, Sight, misread, sight_of
+from soul.training.speech import Pcm
 
-CHANNELS = ("smile", "eye_open", "brows", "gaze_x", "gaze_y", "yaw", "pitch", "roll")
+_JUDGES = 90_000  # what a judge learns from is none of the takes that it judges
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeConfig:
     """How the judges learn."""
 
-    takes: int = 150  # drawn a value
+    takes: int = 100  # drawn a value
+    tests: int = 25  # fresh ones a value, to say how often a judge is right
     seconds: float = 9.6
-    noise: float = 0.05  # deviation of a probe's error that lasts over a take
-    jitter: float = 0.03  # ... and that changes from frame to frame
+    voices: int = 24  # spoken takes of training's voices, which the drawn heads nod along with
+    people: int = 16  # whose renders tell how the probe errs
     steps: int = 400
     rate: float = 0.05
 
 
+@dataclass(frozen=True)
+class Material:
+    """What judges are trained with: how the probe errs, and clean voices [n] to move along with."""
+
+    sight: Sight
+    voices: Sequence[Pcm]
+
+
+def gather(probe: Probe, rng: np.random.Generator, config: JudgeConfig) -> Material:
+    """All that is needed to train judges for a probe. Raises SpeechError without voices."""
+    return Material(sight_of(probe, rng, config.people), draw_voices(rng, config))
+
+
+def draw_voices(rng: np.random.Generator, config: JudgeConfig) -> list[Pcm]:
+    """Clean sound of training's voices, in all of which somebody speaks."""
+    voices: list[Pcm] = []
+    while len(voices) < config.voices:
+        take = perform(rng, config.seconds, "train")
+        if spoken(take.motion):
+            voices.append(take.clean)
+    return voices
+
+
+def spoken(motion: Motion) -> bool:
+    """Whether somebody speaks in a motion [frames, 17]."""
+    return bool(motion[:, COLUMN["mouth_open"]].std() > MOVES)
+
+
 def seen(motion: Motion) -> dict[str, NDArray[np.float32]]:
-    """The channels of a motion [frames, 17] that a probe reads, each [frames]."""
+    """The channels of a motion [frames, 17] that a judge is told, each [frames]."""
     found = {name: motion[:, COLUMN[name]] for name in CHANNELS if name in COLUMN}
     found["eye_open"] = 0.5 * (motion[:, COLUMN["eye_left"]] + motion[:, COLUMN["eye_right"]])
     found["brows"] = 0.5 * (motion[:, COLUMN["brow_left"]] + motion[:, COLUMN["brow_right"]])
@@ -43,15 +78,27 @@ def seen(motion: Motion) -> dict[str, NDArray[np.float32]]:
 
 
 def statistics(channels: Mapping[str, ArrayLike]) -> NDArray[np.float32]:
-    """[6 · 8] of curves [frames]: median and its size, spread, size, slow and quick motion."""
+    """[6 · 8] of curves [frames]: median and its size, spread, size, slow and quick motion.
+
+    Lids hide where the eyes look: there the gaze goes straight to where it is seen again.
+    """
     found = []
+    open_ = np.asarray(channels["eye_open"]) > VISIBLE
     for name in CHANNELS:
         curve = np.asarray(channels[name], np.float64)
+        if name.startswith("gaze"):
+            curve = bridged(curve, open_)
         slow = gaussian_filter1d(curve, 4.0)
         middle = float(np.median(curve))
         found += [middle, abs(middle), curve.std(), np.abs(curve).mean(), slow.std()]
         found.append(np.abs(np.diff(gaussian_filter1d(curve, 1.5))).mean() * FRAME_RATE)
     return np.array(found, np.float32)
+
+
+def bridged(curve: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """A curve [frames] as it is where it is known, straight in between; 0 if it never is."""
+    at = np.arange(curve.size)
+    return np.interp(at, at[known], curve[known]) if known.any() else np.zeros_like(curve)
 
 
 @dataclass(frozen=True)
@@ -70,49 +117,27 @@ class Judge:
         return list(SIDES[self.side])[int(np.argmax(score))]
 
 
+def train_judges(
+    probe: Probe, seed: int, config: JudgeConfig, sides: Sequence[str]
+) -> tuple[dict[str, Judge], dict[str, float]]:
+    """Judges of `sides` for what a probe reads, and how often each is right on drawn motion."""
+    rng = np.random.default_rng([seed, _JUDGES])
+    material = gather(probe, rng, config)
+    judges = {side: train_judge(rng, side, config, material) for side in sides}
+    right = {side: accuracy(judge, rng, config, material) for side, judge in judges.items()}
+    return judges, right
+
+
 def asked(side: str, value: str) -> Manner:
     """The manner of somebody who is asked for nothing but `value`."""
     return replace(Manner(), **{side: value})
 
 
-def draw_takes(
-    rng: np.random.Generator, side: str, config: JudgeConfig
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Statistics [takes, features] of drawn motion, read with a probe's errors; and values."""
-    frames = round(config.seconds * FRAME_RATE)
-    rows, labels = [], []
-    for label, value in enumerate(SIDES[side]):
-        for _ in range(config.takes):
-            motion = live(rng, mood(asked(side, value)), murmur(rng, frames), frames)
-            rows.append(statistics(misread(rng, seen(motion), config)))
-            labels.append(label)
-    return np.stack(rows), np.array(labels)
-
-
-def murmur(rng: np.random.Generator, frames: int) -> NDArray[np.float32]:
-    """Something like a voice: phrases of noise with a syllable's rhythm, for head and brows."""
-    time = np.arange(frames * SAMPLES_PER_FRAME) / (FRAME_RATE * SAMPLES_PER_FRAME)
-    syllables = np.maximum(np.sin(2 * np.pi * rng.uniform(2.0, 3.0) * time), 0.0)
-    phrases = np.sin(2 * np.pi * time / rng.uniform(2.5, 5.0) + rng.uniform(0, 6.3)) > -0.4
-    buzz = np.sign(np.sin(2 * np.pi * rng.uniform(90, 220) * time))
-    return (0.1 * buzz * syllables * phrases).astype(np.float32)
-
-
-def misread(
-    rng: np.random.Generator, channels: Mapping[str, NDArray[np.float32]], config: JudgeConfig
-) -> dict[str, NDArray[np.float32]]:
-    """The curves with errors as a probe makes them."""
-    return {
-        name: curve
-        + np.float32(config.noise * rng.standard_normal())
-        + config.jitter * rng.standard_normal(len(curve)).astype(np.float32)
-        for name, curve in channels.items()
-    }
-
-
-def train_judge(rng: np.random.Generator, side: str, config: JudgeConfig) -> Judge:
+def train_judge(
+    rng: np.random.Generator, side: str, config: JudgeConfig, material: Material
+) -> Judge:
     """A judge of `side`: multinomial logistic regression on drawn takes."""
-    rows, labels = draw_takes(rng, side, config)
+    rows, labels = draw_takes(rng, side, config, material, config.takes)
     mean, scale = rows.mean(0), rows.std(0) + 1e-3
     inputs, wanted = torch.from_numpy((rows - mean) / scale), torch.from_numpy(labels)
     weight = torch.zeros(rows.shape[1], len(SIDES[side]), requires_grad=True)
@@ -125,8 +150,26 @@ def train_judge(rng: np.random.Generator, side: str, config: JudgeConfig) -> Jud
     return Judge(side, mean, scale, weight.detach().numpy(), bias.detach().numpy())
 
 
-def accuracy(judge: Judge, rng: np.random.Generator, config: JudgeConfig) -> float:
-    """The share of fresh drawn takes whose value the judge names: no adherence can be above it."""
-    rows, labels = draw_takes(rng, judge.side, config)
+def accuracy(
+    judge: Judge, rng: np.random.Generator, config: JudgeConfig, material: Material
+) -> float:
+    """The share of fresh drawn takes whose value the judge names."""
+    rows, labels = draw_takes(rng, judge.side, config, material, config.tests)
     scores = (rows - judge.mean) / judge.scale @ judge.weight + judge.bias
     return float(np.mean(np.argmax(scores, 1) == labels))
+
+
+def draw_takes(
+    rng: np.random.Generator, side: str, config: JudgeConfig, material: Material, takes: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Statistics [n, features] of drawn motion as a probe reads it, `takes` a value; and values."""
+    frames = round(config.seconds * FRAME_RATE)
+    rows, labels = [], []
+    for label, value in enumerate(SIDES[side]):
+        for _ in range(takes):
+            voice = material.voices[int(rng.integers(len(material.voices)))]
+            glances = np.array(Glances(int(rng.integers(2**31))).next(frames))
+            motion = live(rng, mood(asked(side, value)), voice, frames, None, glances)
+            rows.append(statistics(misread(rng, seen(motion), material.sight)))
+            labels.append(label)
+    return np.stack(rows), np.array(labels)

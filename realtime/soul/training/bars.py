@@ -5,11 +5,11 @@ the figure only helps. Knows nothing of how figures are made.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Unit = Literal["correlation", "frames", "share", "a minute", "seconds", "plain"]
+Unit = Literal["correlation", "frames", "share", "a minute", "seconds", "points", "plain"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +174,12 @@ class Verdict:
     met_goal: bool | None
 
 
-def judge(figures: Mapping[str, object], ceiling: Mapping[str, object]) -> tuple[Verdict, ...]:
-    """Every row of the table with its figure. Raises KeyError for a figure that is not there."""
+def judge(
+    figures: Mapping[str, object], ceiling: Mapping[str, object], bars: Sequence[Bar] = BARS
+) -> tuple[Verdict, ...]:
+    """Every row of a table with its figure. Raises KeyError for a figure that is not there."""
     return tuple(
-        _verdict(bar, _number(figures[bar.figure]), _number(ceiling[bar.figure])) for bar in BARS
+        _verdict(bar, _number(figures[bar.figure]), _number(ceiling[bar.figure])) for bar in bars
     )
 
 
@@ -201,6 +203,7 @@ _READ: dict[Unit, str] = {
     "share": "{:.1%}",
     "a minute": "{:.1f}",
     "seconds": "{:.1f} s",
+    "points": "{:+.1f} points",
     "plain": "{:.2f}",
 }
 _ASKED: dict[Unit, str] = {"share": "{:.4g} %", "seconds": "{:g} s"}
@@ -217,7 +220,7 @@ def asked(wanted: Range | str, unit: Unit) -> str:
     """A bar or a goal as people read it."""
     if isinstance(wanted, str):
         return wanted
-    low, high = (_limit(value, unit) for value in (wanted.low, wanted.high))
+    low, high = (_limit(value, unit).replace("-", "−") for value in (wanted.low, wanted.high))
     if wanted.low is not None and wanted.low == -(wanted.high or 0.0):
         return f"within ± {high}"
     if wanted.low is None:

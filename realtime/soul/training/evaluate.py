@@ -16,6 +16,8 @@ from soul.model.sample import Soul
 from soul.timebase import FRAMES_PER_LATENT
 from soul.training import conditions, recorded
 from soul.training.bars import as_json, judge
+from soul.training.behaviour import BehaviourConfig, as_report, behave
+from soul.training.behaviour_page import behaviour_sections
 from soul.training.figures import Takes, figures, report, row_of
 from soul.training.page import Story, write_page
 from soul.training.probe import SIZE, Probe
@@ -53,6 +55,11 @@ class TrialConfig:
     def long_chunks(self) -> int:
         """Length of the take in which blinks and stares are watched."""
         return max(self.chunks, self.trials * self.chunks // 2)
+
+    @property
+    def behaviour(self) -> BehaviourConfig:
+        """What is asked by prompts and in turns: nothing in very few trials."""
+        return BehaviourConfig(self.trials // 6, self.trials // 3, self.trials // 4)
 
 
 def evaluate(
@@ -95,13 +102,15 @@ def judge_actor(
     people = recorded.judge(actor, probe, config.seed, aligned)
     show(looks, folder / "trials.png")
     seen, ceiling = figures(takes), figures(takes.of_renders())
-    verdicts = judge(asdict(seen), asdict(ceiling))
+    behaviour = behave(actor, probe, config.seed, config.chunks, config.behaviour)
+    verdicts = judge(asdict(seen), asdict(ceiling)) + behaviour.verdicts()
     rows = [row_of(number, trial) for number, trial in enumerate(takes.trials, 1)]
     answer: dict[str, object] = {
         **told,
         **asdict(report(takes, ceiling)),
         **asdict(seen),
         "on_renders": asdict(ceiling),
+        "behaviour": as_report(behaviour),
         "bars": [as_json(verdict) for verdict in verdicts],
         "takes": [asdict(row) for row in rows],
         "conditions": [asdict(row) for row in otherwise],
@@ -110,7 +119,8 @@ def judge_actor(
     answer = {name: finite(value) for name, value in answer.items()}
     (folder / "report.json").write_text(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
     strips = [look.strips for look in looks]
-    story = Story(told, takes, seen, ceiling, verdicts, rows, strips, otherwise, people)
+    more = behaviour_sections(behaviour, folder)
+    story = Story(told, takes, seen, ceiling, verdicts, rows, strips, otherwise, people, more)
     write_page(folder, story)
     return answer
 

@@ -167,6 +167,11 @@ def describe(rng: np.random.Generator, manner: Manner, split: Split) -> str:
     return str(rng.choice(FRAMES[split])).format(", ".join(said))
 
 
+def ask(rng: np.random.Generator, side: str, value: str, split: Split) -> str:
+    """A prompt that names `value` and nothing else, in the words of `split`."""
+    return str(rng.choice(FRAMES[split])).format(rng.choice(SIDES[side][value].of(split)))
+
+
 def values(manner: Manner) -> tuple[str, ...]:
     """A manner's values in the order of `SIDES`."""
     return (manner.expression, manner.energy, manner.head, manner.gaze)

@@ -23,7 +23,10 @@ SHOWN = 3  # takes with plots and strips
 
 @dataclass(frozen=True)
 class Story:
-    """All that the page tells. `about` is what is known of model and machine."""
+    """All that the page tells. `about` is what is known of model and machine.
+
+    `more` are sections that others have written, as HTML.
+    """
 
     about: Mapping[str, object]
     takes: Takes
@@ -34,6 +37,7 @@ class Story:
     strips: Sequence[Sequence[Strip]]
     conditions: Sequence[Spoken] = ()
     recorded: Recorded | None = None
+    more: Sequence[str] = ()
 
 
 def write_page(folder: Path, story: Story) -> None:
@@ -60,6 +64,7 @@ def page(story: Story) -> str:
         conditions_section(story.conditions),
         recorded_section(story.recorded),
         life_section(story),
+        *story.more,
         all_figures(story.verdicts),
         all_takes(story.rows),
         method(story),

@@ -72,7 +72,7 @@ def perform(rng: np.random.Generator, seconds: float, split: Split) -> Performan
     visemes.put(motion, visemes.mouth(script, clean, frames, voice.engine))
     sound = _with_breaths(rng, deliver(rng, clean[:samples], delivery.kind), phones)
     if listening.any() and rng.random() < _BLEED_SHARE:
-        sound = sound + _bleed(rng, split, listening)
+        sound = sound + bleed(rng, split, listening)
     heard = augment.augment(rng, sound)
     silent = silent_frames(phones, frames)
     return Performance(
@@ -91,7 +91,7 @@ def listening_frames(phones: tuple[Phone, ...], frames: int) -> NDArray[np.bool_
     return found
 
 
-def _bleed(rng: np.random.Generator, split: Split, listening: NDArray[np.bool_]) -> Pcm:
+def bleed(rng: np.random.Generator, split: Split, listening: NDArray[np.bool_]) -> Pcm:
     """The other's voice as the microphone picks it up, far below the speaker's own."""
     mask = np.repeat(listening, SAMPLES_PER_FRAME).astype(np.float32)
     voice = draw_voice(rng, split)

@@ -30,15 +30,17 @@ def curves(
     shaded: NDArray[np.bool_] | None = None,
     marks: Sequence[int] = (),
     height: float = 150.0,
+    ends: tuple[str, str] = ("shut", "open"),
 ) -> str:
-    """Curves [T] of 0 .. 1 over time; the names of `lines` are their classes.
+    """Curves [T] of 0 .. 1 over time; the names of `lines` are their classes, `ends` what 0 and 1
+    are called.
 
     `shaded` frames lie on a band, and a tick under the field marks each frame of `marks`.
     """
     values = {name: np.asarray(line, np.float64) for name, line in lines.items()}
     frames = max(line.size for line in values.values())
     parts = [band(start, end, frames, height) for start, end in runs(shaded)]
-    parts += [time_axis(frames, height), opening_axis(height)]
+    parts += [time_axis(frames, height), ends_axis(height, ends)]
     parts += [polyline(name, line, height) for name, line in values.items()]
     parts += [tick(frame, frames, height) for frame in marks if frame < frames]
     return svg(height, label, parts)
@@ -93,9 +95,10 @@ def time_axis(frames: int, height: float) -> str:
     return f'<path class="axis" d="M{LEFT:g} {base:g}H{WIDTH - RIGHT:g}"/>{"".join(labels)}'
 
 
-def opening_axis(height: float) -> str:
-    return text(LEFT - 6, y_of(1, height) + 9, "open", "end") + text(
-        LEFT - 6, y_of(0, height), "shut", "end"
+def ends_axis(height: float, ends: tuple[str, str]) -> str:
+    low, high = ends
+    return text(LEFT - 6, y_of(1, height) + 9, high, "end") + text(
+        LEFT - 6, y_of(0, height), low, "end"
     )
 
 
@@ -134,8 +137,8 @@ Bars = Sequence[tuple[str, float | None, float | None]]  # label, the model's, t
 def pairs(label: str, rows: Bars, unit: str = "", limit: float | None = None) -> str:
     """Two bars a row from a common zero; `limit` draws an upright line that should be kept to."""
     known = [value for _, *two in rows for value in two if value is not None]
-    low = min([0.0, *known])
-    high = max([1e-6, *known, *([] if limit is None else [limit])])
+    known += [] if limit is None else [limit]
+    low, high = min([0.0, *known]), max([1e-6, *known])
     left, right, row_height = 270.0, 70.0, 46.0
     scale = (WIDTH - left - right) / (high - low)
     zero = left - low * scale

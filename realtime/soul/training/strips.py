@@ -26,7 +26,7 @@ NEAR = 4  # frames: how far around a closure the mouth is looked at
 
 @dataclass(frozen=True)
 class Moment:
-    """A telling frame of a take and why it tells: "open", "closure", "silence" or "blink"."""
+    """A telling frame of a take and why it tells: "open", "closure", "silence", "blink", ..."""
 
     kind: str
     frame: int
@@ -83,6 +83,17 @@ def strip_at(moment: Moment, model: Frames, renders: Frames) -> Strip:
     shown = slice(first, first + LENGTH)
     parts = (pictures[shown, y0:y1, x0:x1].copy() for pictures in (model, renders))
     return Strip(moment, first, *parts)
+
+
+def overview(kind: str, portrait: Frames, model: Frames, renders: Frames, shown: range) -> Strip:
+    """A portrait [H, W, 3], then frames at even distances of those of a take that are `shown`."""
+    x0, y0, x1, y1 = FACE
+    at = np.linspace(shown.start, shown.stop - 1, LENGTH - 1).astype(int)
+    parts = (
+        np.concatenate((portrait[None], pictures[at]))[:, y0:y1, x0:x1]
+        for pictures in (model, renders)
+    )
+    return Strip(Moment(kind, shown.start), shown.start, *parts)
 
 
 def write_strip(strip: Strip, path: Path) -> None:

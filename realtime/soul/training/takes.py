@@ -16,9 +16,9 @@ from torch import Tensor
 
 from soul.measure.picture import psnr, sharpness, smudged, unmoved
 from soul.model.cues import Blinks
-from soul.model.sample import Soul, StreamState, advance, cut, open_stream
+from soul.model.sample import Soul, StreamState, advance, cut, open_stream, set_prompt
 from soul.model.vae import from_bytes
-from soul.timebase import FRAME_RATE, SAMPLES_PER_FRAME
+from soul.timebase import FRAME_RATE, FRAMES_PER_LATENT, SAMPLES_PER_FRAME
 from soul.training import augment
 from soul.training.figures import BACKGROUNDS, Hush, Picture, Stare, Trial
 from soul.training.life import Prosody, lids_of, prosody
@@ -49,6 +49,8 @@ class Scene:
     prompt: str
     seed: int
     motion: Motion  # [T, 17], what the world's own face does
+    later: tuple[tuple[int, str], ...] = ()  # prompts that come with the chunks of these numbers
+    listening: NDArray[np.bool_] | None = None  # [T], where somebody else has the word
 
     @property
     def size(self) -> int:
@@ -91,7 +93,10 @@ def live(model: Soul, step: Step = advance) -> Actor:
         portrait = artist_for(scene, model.config.image_size).portrait()
         state = open_stream(model, from_bytes(portrait), scene.prompt, scene.seed)
         heard = cut(model.config, torch.from_numpy(scene.sound)).to(model.device)
-        made = [step(model, [state], window.unsqueeze(0))[0].cpu() for window in heard]
+        made = []
+        for chunk, window in enumerate(heard):
+            tell(model, state, scene, chunk)
+            made.append(step(model, [state], window.unsqueeze(0))[0].cpu())
         told = np.array(Blinks(scene.seed).next(len(scene.motion)), np.float32)
         return Played(reduced(torch.cat(made).numpy(), scene.size), told)
 
@@ -101,6 +106,15 @@ def live(model: Soul, step: Step = advance) -> Actor:
 def artist_for(scene: Scene, size: int) -> Artist:
     """Who draws the scene's person at a size."""
     return scene.artist if size == scene.size else Artist(scene.artist.identity, size)
+
+
+def tell(model: Soul, state: StreamState, scene: Scene, chunk: int) -> None:
+    """What a call says besides sound before a chunk: a new prompt, and who has the word."""
+    for number, prompt in scene.later:
+        if number == chunk:
+            set_prompt(model, state, prompt)
+    if scene.listening is not None:
+        state.listening = bool(scene.listening[chunk * FRAMES_PER_LATENT])
 
 
 def drawn(scene: Scene) -> Played:
