@@ -83,7 +83,9 @@ def test_a_steps_time_is_the_clocks_and_the_first_is_left_out() -> None:
 def test_the_ways_differ_by_one_thing_each() -> None:
     student, teacher = build(SOUL_TEST, 0), build(SOUL_TEST, 1)
     teacher.decoder = full_decoder(SOUL_TEST.vae)
-    first, second, third = ways(student, teacher, TINY)
+    first, second, third, *others = ways(student, teacher, TINY)
+    assert [way.model.config.steps for way in (third, *others)] == [2, 1, 4]
+    assert all(way.model.dit is student.dit for way in others)
     assert first.model is teacher
     assert second.model.decoder is teacher.decoder
     assert torch.equal(second.model.dit.head.head.weight, student.dit.head.head.weight)

@@ -1,13 +1,14 @@
 """The paper's table: what distillation and the light decoder save, and what they cost in quality.
 
 Three ways to say the same held-out takes: the teacher with many guided steps and the full decoder,
-the student with that decoder, the student with the light one. Times come from a clock that is
-handed in; pictures are judged as in `evaluate`, and by the eye that tells people apart.
+the student with that decoder, the student with the light one; and the last with other numbers of
+steps. Times come from a clock that is handed in; pictures are judged as in `evaluate`, and by the
+eye that tells people apart.
 """
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
-from dataclasses import astuple, dataclass
+from copy import copy, deepcopy
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from soul.training.probe import Probe, readings_of
 from soul.training.takes import Actor, Frames, Step, draw_scene, drawn, live
 
 Clock = Callable[[], float]
+COUNTS = (1, 2, 4)  # of steps that the student has learned to serve with
 EVERY = FRAMES_PER_LATENT  # one picture a chunk is compared as a picture
 
 
@@ -125,7 +127,10 @@ class Way:
 
 
 def ways(student: Soul, teacher: Soul, config: TableConfig) -> tuple[Way, ...]:
-    """The paper's three: baseline, + distillation, + light decoder. `teacher` paints in full."""
+    """The paper's three: baseline, + distillation, + light decoder; and the last in other steps.
+
+    `teacher` paints in full.
+    """
 
     def guided(model: Soul, states: Sequence[StreamState], pcm: Tensor) -> Tensor:
         return advance_guided(model, states, pcm, config.steps, config.guidance)
@@ -136,7 +141,19 @@ def ways(student: Soul, teacher: Soul, config: TableConfig) -> tuple[Way, ...]:
         Way(f"baseline: {config.steps} guided steps, full decoder", teacher, guided),
         Way(f"+ distillation: {student.config.steps} steps, no guidance", distilled, advance),
         Way("+ light decoder", student, advance),
+        *(
+            Way(f"+ light decoder, K = {count}", paced(student, count), advance)
+            for count in COUNTS
+            if count != student.config.steps
+        ),
     )
+
+
+def paced(student: Soul, steps: int) -> Soul:
+    """The same weights, serving with another number of steps."""
+    other = copy(student)
+    other.config = replace(student.config, steps=steps)
+    return other
 
 
 def table(
