@@ -28,6 +28,7 @@ class FakeWorker:
         self.failure: WorkerError | None = None
         self.opening = asyncio.Event()  # cleared by a test: `open_stream` takes its time
         self.opening.set()
+        self.asked = asyncio.Event()  # somebody has asked for a stream
         self._seconds = seconds
 
     async def open_stream(
@@ -38,6 +39,7 @@ class FakeWorker:
         seed: int,
         on_frames: Callable[[Frames], None],
     ) -> None:
+        self.asked.set()
         await self.opening.wait()
         if self.fail_open:
             raise WorkerError("The worker is not there.")

@@ -297,7 +297,7 @@ async def test_starting_twice_and_closing_often(room: Any, worker: Any) -> None:
 async def test_closed_while_it_starts(room: Any, worker: Any) -> None:
     worker.opening.clear()
     starting = asyncio.create_task(room.start())
-    await asyncio.sleep(0.05)
+    await worker.asked.wait()
     closing = asyncio.create_task(room.session.close("changed my mind"))
     await asyncio.sleep(0.01)
     worker.opening.set()
