@@ -18,7 +18,7 @@ from soul.training.probe import Probe
 from soul.training.recorded import Recording
 from soul.training.takes import Played, Scene, drawn
 
-SMALL = TrialConfig(trials=1, chunks=12)
+SMALL = TrialConfig(trials=1, chunks=4)
 
 
 def test_the_world_itself_reaches_its_ceiling(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_the_world_itself_reaches_its_ceiling(tmp_path: Path) -> None:
     ceiling = answer["on_renders"]
     assert isinstance(ceiling, dict)
     assert {name: answer[name] for name in ceiling} == ceiling
-    assert (answer["model"], answer["trials"], answer["frames"]) == ("the world", 1, 48)
+    assert (answer["model"], answer["trials"], answer["frames"]) == ("the world", 1, 16)
     rows = answer["conditions"]
     assert isinstance(rows, list)
     assert [row["name"] for row in rows] == list(CONDITIONS)
@@ -69,4 +69,4 @@ def test_what_json_has_no_word_for_is_null() -> None:
 
 def test_a_config_says_all_that_is_drawn() -> None:
     assert replace(SMALL, trials=8).hushes == 2
-    assert (SMALL.hushes, SMALL.hush_chunks, SMALL.long_chunks) == (1, 6, 12)
+    assert (SMALL.hushes, SMALL.hush_chunks, SMALL.long_chunks) == (1, 2, 4)

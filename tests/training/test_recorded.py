@@ -46,7 +46,7 @@ def test_a_recording_is_aligned_with_its_text() -> None:
     ],
 )
 def test_what_cannot_be_aligned_is_named(changed: dict[str, object], sentence: str) -> None:
-    broken = Recording(**{**vars(MAMA), **changed})  # type: ignore[arg-type]
+    broken = Recording(**{**vars(MAMA), **changed})
     with pytest.raises(AlignmentError, match=sentence):
         tell([broken])
 

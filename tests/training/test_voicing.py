@@ -25,7 +25,7 @@ def buzz(hertz: float, seconds: float = 1.0) -> Pcm:
     at = np.arange(int(seconds * SECOND)) / SECOND
     count = int(3_000 / hertz)
     tones = [np.sin(2 * np.pi * hertz * n * at) / n for n in range(1, count + 1)]
-    return (0.05 * np.sum(tones, axis=0)).astype(np.float32)
+    return np.asarray(0.05 * np.sum(tones, axis=0), np.float32)
 
 
 def periodicity(pcm: Pcm) -> tuple[float, float]:

@@ -168,7 +168,7 @@ def pauses(pcm: Pcm) -> Mask:
             quiet[start:end] = False
     for start, end in _runs(~quiet):
         quiet[start:end] = end - start < _CLICK
-    return quiet
+    return np.asarray(quiet, np.bool_)
 
 
 def _runs(mask: Mask) -> list[tuple[int, int]]:
@@ -201,7 +201,7 @@ def _standard(values: Matrix) -> Matrix:
 def unlikeness(first: Matrix, second: Matrix) -> Matrix:
     """Euclidean distances of all rows of [n, d] from all of [m, d]: [n, m]."""
     squares = np.sum(first * first, axis=1)[:, None] + np.sum(second * second, axis=1)
-    return np.sqrt(np.maximum(squares - 2.0 * first @ second.T, 0.0))
+    return np.asarray(np.sqrt(np.maximum(squares - 2.0 * first @ second.T, 0.0)))
 
 
 def warp(cost: Matrix) -> tuple[NDArray[np.int64], float]:
