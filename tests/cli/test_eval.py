@@ -1,6 +1,7 @@
 """`soul eval` from outside: a small model is measured, and what is missing is one sentence."""
 
 import json
+import wave
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,13 +30,15 @@ def model(tmp_path: Path) -> Path:
 
 def test_a_model_is_measured(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "judged"
-    result = run("--model", str(model), "--out", str(out), "--trials", "1", "--seconds", "1.92")
+    result = run("--model", str(model), "--out", str(out), "--trials", "1", "--seconds", "0.64")
     assert result.exit_code == 0, result.stderr
     printed = json.loads(result.stdout)
     assert printed["machine"]["cores"] >= 1
-    assert (printed["model"], printed["seconds"], printed["seed"]) == (str(model), 1.92, 120_001)
-    assert (printed["trials"], printed["frames"]) == (1, 48)
+    assert (printed["model"], printed["seconds"], printed["seed"]) == (str(model), 0.64, 120_001)
+    assert (printed["trials"], printed["frames"]) == (1, 16)
     assert -1 <= printed["mouth_correlation"] <= 1
+    assert {row["name"] for row in printed["conditions"]} >= {"plain", "child", "whisper", "opus"}
+    assert printed["recorded"] is None
     assert json.loads((out / "report.json").read_text()) == printed
     assert {row["figure"] for row in printed["bars"]} >= {"mouth_correlation", "bilabials_closed"}
     assert "<h1>Lips and life of" in (out / "index.html").read_text()
@@ -47,6 +50,23 @@ def test_seconds_that_are_no_whole_chunks_are_named(seconds: str) -> None:
     result = run("--seconds", seconds)
     assert result.exit_code == 2
     assert f"--seconds {seconds} is not a whole number of chunks" in result.stderr
+
+
+def test_recordings_that_cannot_be_used_are_one_sentence(model: Path, tmp_path: Path) -> None:
+    result = run("--speech", str(tmp_path / "none"))
+    assert result.exit_code == 2
+    assert "--speech" in result.stderr
+    assert "is not a folder; expected one with .wav and .txt files" in result.stderr
+    with wave.open(str(tmp_path / "who.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(bytes(32_000))
+    (tmp_path / "who.txt").write_text("Good day.")
+    out = ("--out", str(tmp_path / "judged"))
+    result = run("--model", str(model), *out, "--speech", str(tmp_path))
+    assert result.exit_code == 2
+    assert "who: the recording is silent, expected speech" in result.stderr
 
 
 def test_a_model_of_another_size_is_refused(tmp_path: Path) -> None:

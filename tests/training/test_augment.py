@@ -77,3 +77,33 @@ def test_clean_changes_the_gain_only() -> None:
     clean = AugmentConfig(clean=1.0, gain=(0.0, 0.0))
     heard = augment.augment(np.random.default_rng(0), tone(300), clean)
     assert np.array_equal(heard, tone(300))
+
+
+def test_lost_packets_are_the_asked_share_and_fading_repetitions() -> None:
+    rng = np.random.default_rng(0)
+    sound = rng.uniform(0.1, 0.2, 10 * SECOND + 100).astype(np.float32)
+    heard = augment.lossy(np.random.default_rng(1), sound, 0.05)
+    assert heard.shape == sound.shape
+    before, after = sound[: 500 * 320].reshape(-1, 320), heard[: 500 * 320].reshape(-1, 320)
+    lost = np.flatnonzero((before != after).any(axis=1))
+    assert 0.03 < lost.size / 500 < 0.07
+    for packet in lost:
+        assert np.allclose(after[packet], 0.6 * after[packet - 1])
+    assert np.array_equal(heard[500 * 320 :], sound[500 * 320 :])
+
+
+def test_nothing_is_lost_on_a_good_line() -> None:
+    assert np.array_equal(augment.lossy(np.random.default_rng(0), tone(300), 0.0), tone(300))
+
+
+def test_a_headset_has_little_bass_and_few_levels() -> None:
+    heard = augment.headset(np.random.default_rng(0), tone(300))
+    assert heard.shape == tone(300).shape
+    assert heard.dtype == np.float32
+    assert len(np.unique(heard)) <= 255
+    loud = np.asarray(20 * tone(300), np.float32)
+    assert np.abs(augment.headset(np.random.default_rng(0), loud)).max() <= 0.3 + 1e-6
+    both = np.asarray(tone(60) + tone(2_000), np.float32)
+    power = np.abs(np.fft.rfft(augment.headset(np.random.default_rng(0), both)))
+    assert power[60] < 0.1 * power[2_000]  # one bin is 1 Hz
+    assert not augment.headset(np.random.default_rng(0), np.zeros(SECOND, np.float32)).any()

@@ -9,9 +9,13 @@ import numpy as np
 
 from made_takes import frozen, made_take, made_takes, seen
 from page_tags import read
+from soul.training.alignment import Accuracy
 from soul.training.bars import BARS, judge
+from soul.training.conditions import CONDITIONS, Lips
+from soul.training.conditions import Row as Spoken
 from soul.training.figures import Trial, figures, row_of
 from soul.training.page import Story, page, write_page
+from soul.training.recorded import Recorded, Speaker
 from soul.training.strips import Moment, strip_at
 
 ABOUT = {"model": "soul-mini", "seed": 7, "machine": {"cpu": "a <fast> one", "cores": 2}}
@@ -52,6 +56,40 @@ def test_the_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
     assert sources == ["strip-1-open.png", "strip-2-open.png"]
     assert all((tmp_path / source).is_file() for source in sources)
     assert not re.search(r"https?:|url\(|@import|<script|<link", html)
+
+
+LIPS, TOP = Lips(0.81, 1.0, 0.97, 0.9), Lips(0.96, 0.0, 1.0, 0.99)
+
+
+def test_conditions_stand_in_one_table_with_their_ceilings() -> None:
+    assert "Other voices" not in page(story(made_take()))
+    rows = [Spoken(name, 3, 120, 40, LIPS, TOP) for name in CONDITIONS]
+    html = page(replace(story(made_take()), conditions=rows))
+    words = read(html).words
+    for name, said in CONDITIONS.items():
+        assert name in words
+        assert said in words
+    assert words.count("0.81") == words.count("0.96") == len(CONDITIONS)
+    assert words.count("97.0 % of 120 frames") == len(CONDITIONS)
+    assert words.count("90.0 % of 40") == len(CONDITIONS)
+    assert "nothing here says how the model does on one" in html
+
+
+def test_recordings_are_told_as_aligned_not_seen() -> None:
+    evil = "<b>who</b>"
+    speaker = Speaker("pt-br", 6.2, 2.0, Spoken(evil, 1, 0, 0, LIPS, TOP))
+    quiet = replace(LIPS, closed_in_silence=float("nan"))
+    together = Spoken("all recordings", 1, 0, 4, quiet, TOP)
+    known = Accuracy(8, 300, 5.4, 0.94, 0.87)
+    html = page(replace(story(made_take()), recorded=Recorded(known, together, (speaker,))))
+    said = " ".join(read(html).words)
+    assert "aligned, not seen" in said
+    assert "half of 300 sounds are found within 5 ms, 94.0 % within 40 ms" in said
+    assert "correlates with the known one by 0.87" in said
+    assert "pt-br, 6.2 s" in said
+    assert "— of 0 frames" in said
+    assert "No recording of a person" not in said
+    assert evil not in html
 
 
 def test_what_comes_from_outside_is_escaped() -> None:

@@ -39,6 +39,7 @@ _QUIET, _LEAST = (
 _OVER_FLOOR = 6.0  # dB by which a voice is louder than the room
 _PAUSE = 20  # hops, 200 ms: what is quiet for less is the hold of a stop
 _CLICK = 5  # hops: what sounds for less, between two pauses, is no speech
+_UNPAUSED = 12.0  # hops by which a pause of the twin may be further away than where it has none
 _PAUSE_KEPT = 8  # hops that stand for a pause, however long it is
 _HOPS_A_PHONE = 3  # 30 ms: nobody speaks faster on average
 _SPEEDS = (0.5, 2.0)  # how far eSpeak is slowed or hurried to keep pace with a recording
@@ -82,14 +83,18 @@ def _twins(text: str, language: str, hops: int) -> list[Speech]:
     for variant in TWINS:
         voice = Voice("espeak", f"{language}+{variant}" if variant else language, language)
         first = speak(text, voice)
-        length = int(_spoken(first).sum())
-        if hops < _HOPS_A_PHONE * len(_sounding(first.phones)):
-            raise AlignmentError(
-                f"{hops * MEL_HOP / AUDIO_RATE:.1f} s of voice are too short for the "
-                f"{len(_sounding(first.phones))} sounds of {text!r}: is it what is said?"
-            )
-        spoken.append(speak(text, replace(voice, speed=float(np.clip(length / hops, *_SPEEDS)))))
+        _check(hops, len(_sounding(first.phones)), text)
+        pace = int(_spoken(first).sum()) / hops
+        spoken.append(speak(text, replace(voice, speed=float(np.clip(pace, *_SPEEDS)))))
     return spoken
+
+
+def _check(hops: int, sounds: int, text: str) -> None:
+    if hops < _HOPS_A_PHONE * sounds:
+        raise AlignmentError(
+            f"{hops * MEL_HOP / AUDIO_RATE:.1f} s of voice are too short for the {sounds} sounds "
+            f"of {text!r}: is it what is said?"
+        )
 
 
 def _along(pcm: Pcm, voiced: Mask, twin: Speech) -> Alignment:
@@ -98,11 +103,12 @@ def _along(pcm: Pcm, voiced: Mask, twin: Speech) -> Alignment:
     rows, columns = _kept(spoken), _kept(voiced)
     path, distance = warp(_cost(cepstra(twin.pcm, spoken), cepstra(pcm, voiced), rows, columns))
     phones = _sounding(twin.phones)
-    meets = [(p.end + n.start) / (2 * MEL_HOP) for p, n in pairwise(phones)]
+    meets = np.array([(p.end + n.start) / (2 * MEL_HOP) for p, n in pairwise(phones)])
+    apart = np.array([n.start - p.end for p, n in pairwise(phones)]) > 0
     edges = _crossed(path, np.searchsorted(rows.hops, np.round(meets)))
     edges = np.interp(edges, np.arange(columns.hops.size), columns.sounding_before)
     total = int(voiced.sum())
-    edges = np.concatenate(([0.0], _snapped(edges, _breaks(voiced)), [total]))
+    edges = np.concatenate(([0.0], _snapped(edges, apart, _breaks(voiced)), [total]))
     return Alignment(_tiled(phones, _apart(edges, total), voiced, pcm.size), distance)
 
 
@@ -162,7 +168,7 @@ def pauses(pcm: Pcm) -> Mask:
             quiet[start:end] = False
     for start, end in _runs(~quiet):
         quiet[start:end] = end - start < _CLICK
-    return quiet
+    return np.asarray(quiet, np.bool_)
 
 
 def _runs(mask: Mask) -> list[tuple[int, int]]:
@@ -195,7 +201,7 @@ def _standard(values: Matrix) -> Matrix:
 def unlikeness(first: Matrix, second: Matrix) -> Matrix:
     """Euclidean distances of all rows of [n, d] from all of [m, d]: [n, m]."""
     squares = np.sum(first * first, axis=1)[:, None] + np.sum(second * second, axis=1)
-    return np.sqrt(np.maximum(squares - 2.0 * first @ second.T, 0.0))
+    return np.asarray(np.sqrt(np.maximum(squares - 2.0 * first @ second.T, 0.0)))
 
 
 def warp(cost: Matrix) -> tuple[NDArray[np.int64], float]:
@@ -236,11 +242,14 @@ def _breaks(voiced: Mask) -> NDArray[np.int64]:
     return np.array([count for count in counted if 0 < count < voiced.sum()], np.int64)
 
 
-def _snapped(edges: Matrix, breaks: NDArray[np.int64]) -> Matrix:
-    """Nobody pauses within a phone: the edge nearest to a pause is at it."""
+def _snapped(edges: Matrix, apart: Mask, breaks: NDArray[np.int64]) -> Matrix:
+    """Nobody pauses within a phone: the edge nearest to a pause is at it.
+
+    Those at which the twin pauses too, its phones being `apart`, count as nearer.
+    """
     moved = edges.copy()
     for place in breaks.tolist() if edges.size else ():
-        moved[np.argmin(np.abs(edges - place))] = place
+        moved[np.argmin(np.abs(edges - place) + np.where(apart, 0.0, _UNPAUSED))] = place
     return np.sort(moved)
 
 

@@ -262,7 +262,7 @@ def overdriven(pcm: Pcm) -> Pcm:
     """Too loud for its microphone: more of the high notes, 14 dB louder, cut off hard."""
     sharp = lfilter([1.0, -0.8], [1.0], pcm)
     level = np.sqrt(np.mean(np.square(pcm)) / max(float(np.mean(np.square(sharp))), 1e-12))
-    return np.clip(5.0 * level * sharp, -0.9, 0.9).astype(np.float32)
+    return np.asarray(np.clip(5.0 * level * sharp, -0.9, 0.9), np.float32)
 
 
 def hands_free(rng: np.random.Generator, pcm: Pcm) -> Pcm:

@@ -24,7 +24,7 @@ from soul.training.manner import describe, draw_manner, mood
 from soul.training.motion import COLUMN
 from soul.training.performance import silent_frames
 from soul.training.probe import SIZE, Probe
-from soul.training.speech import SILENCE, Pcm, Phone
+from soul.training.speech import SILENCE, Pcm, Phone, SpeechError
 from soul.training.takes import Actor, Scene, drawn
 from soul.training.visemes import closures, mouth, put
 from soul.training.world import Artist, draw_identity
@@ -76,8 +76,7 @@ class Recorded:
 
 
 def tell(recordings: Sequence[Recording]) -> list[Told]:
-    """Align all of them. Raises AlignmentError that names the first for which it cannot be done,
-    SpeechError without eSpeak or for a language that it does not know."""
+    """Align all of them. Raises AlignmentError that names the first for which it cannot be done."""
     return [Told(one, _aligned(one)) for one in recordings]
 
 
@@ -87,7 +86,7 @@ def _aligned(recording: Recording) -> Alignment:
             seconds = recording.pcm.size / AUDIO_RATE
             raise AlignmentError(f"{seconds:.2f} s are too short, expected at least {SHORTEST:g}")
         return align(recording.pcm, recording.text, recording.language)
-    except AlignmentError as error:
+    except (AlignmentError, SpeechError) as error:
         raise AlignmentError(f"{recording.name}: {error}") from error
 
 
