@@ -1,12 +1,14 @@
 """Scenes, actors and backgrounds: the world itself is a perfect actor, a late one is seen late."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from soul.model.config import SOUL_TEST
-from soul.model.sample import build
+from soul.model.sample import Soul, StreamState, advance, build
 from soul.training.augment import levelled
 from soul.training.figures import BACKGROUNDS
 from soul.training.motion import neutral
@@ -99,3 +101,21 @@ def test_a_model_plays_a_scene_frame_for_frame() -> None:
     assert first.pictures.shape == (8, size, size, 3)
     assert first.told.shape == (8,)
     assert np.array_equal(first.pictures, second.pictures)
+
+
+def test_a_model_is_told_of_prompts_and_turns_with_their_chunks() -> None:
+    told: list[tuple[bool, bool]] = []
+
+    def step(model: Soul, states: Sequence[StreamState], pcm: Tensor) -> Tensor:
+        told.append((states[0].listening, states[0].blend is not None))
+        return advance(model, states, pcm)
+
+    artist = Artist(draw_identity(np.random.default_rng(0)), SOUL_TEST.image_size)
+    listening = np.arange(20) >= 12
+    scene = Scene(
+        artist, np.zeros(20 * 640, np.float32), "a calm face", 5, neutral(20),
+        later=((1, "a happy face"),), listening=listening,
+    )  # fmt: skip
+    live(build(SOUL_TEST, 0), step)(scene)
+    assert [turn for turn, _ in told] == [False, False, False, True, True]
+    assert [moving for _, moving in told] == [False, True, True, True, False]

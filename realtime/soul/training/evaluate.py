@@ -33,7 +33,8 @@ class TrialConfig:
     """How much is judged; seeds far from training's, and the held-out split.
 
     The takes under backgrounds and the long one follow from the trials: together they cost at most
-    about as much as the trials do.
+    about as much as the trials do. What is asked by prompts and in turns follows too, and costs
+    three to four times as much.
     """
 
     trials: int = 12
