@@ -46,8 +46,9 @@ def evaluate(
     mouth_width_correlation, bilabials_closed, closed_in_silence (also under room noise, keyboard
     and music) and blinks_a_minute. "behaviour" holds what it does when it is told something: what
     a prompt asks for, named by judges, prompts that change, and turns to listen; their number
-    follows from --trials, and with fewer than six nobody is asked. "bars" holds each figure beside its bar, its goal and the
-    ceiling: what the eye reads from the world's own renders of the same takes.
+    follows from --trials, and with fewer than six no judge is asked. "bars" holds each figure
+    beside its bar, its goal and the ceiling: what the eye reads from the world's own renders of
+    the same takes.
 
     index.html shows it all: figures, plots and video strips, model above truth. trials.png is a
     sheet of every take. Needs the training extra, espeak-ng and flite.
