@@ -1,4 +1,4 @@
-"""Blinks: irregular, at people's rate, and never for long without one."""
+"""Blinks and glances: irregular, at people's rate, never long without a blink or off the viewer."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 
 from soul.measure.life import blinks, blinks_per_minute, longest_stare
 from soul.model.config import SOUL_5B, SOUL_TEST
-from soul.model.cues import SHAPES, Blinks, CueEncoder, cues
+from soul.model.cues import AWAY, FIXATION, SHAPES, Blinks, CueEncoder, Glances, cues
 from soul.model.sample import build
 from soul.timebase import FRAME_RATE
 
@@ -51,6 +51,35 @@ def test_however_it_is_asked_it_is_the_same_curve(step: int) -> None:
 def test_a_first_blink_within_three_seconds_or_so() -> None:
     firsts = [blinks(lids(seed, 1000))[0] for seed in range(20)]
     assert max(firsts) <= 3 * FRAME_RATE + 2
+
+
+def glances(seed: int, frames: int = TEN_MINUTES) -> np.ndarray:
+    return np.array(Glances(seed).next(frames))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_eyes_rest_mostly_on_the_viewer_and_wander_now_and_then(seed: int) -> None:
+    aside = np.abs(glances(seed)[:, 0]) > 0.25
+    assert 0.5 * AWAY < aside.mean() < 1.5 * AWAY
+    sides = np.sign(glances(seed)[aside, 0])
+    assert 0.2 < (sides > 0).mean() < 0.8
+
+
+def test_an_eye_jumps_and_then_rests() -> None:
+    curve = glances(1)
+    moving = np.flatnonzero(np.abs(np.diff(curve, axis=0)).sum(1))
+    starts = moving[np.insert(np.diff(moving) > 1, 0, True)]
+    assert len(moving) <= 2 * len(starts)
+    assert np.diff(starts).min() >= FIXATION[0]
+    assert np.diff(starts).max() < FIXATION[1]
+
+
+@pytest.mark.parametrize("step", [1, 4, 7])
+def test_however_they_are_asked_they_are_the_same_glances(step: int) -> None:
+    stream = Glances(9)
+    asked = [point for _ in range(2800 // step) for point in stream.next(step)]
+    assert np.array_equal(asked, glances(9, 2800))
+    assert not np.array_equal(asked, glances(10, 2800))
 
 
 def test_cues_become_one_token_behind_the_sound() -> None:

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from soul.measure.life import blinks, blinks_per_minute
+from soul.model.cues import Glances
 from soul.training.life import Mood, live, prosody
 from soul.training.motion import COLUMN, Motion
 from soul.training.speech import Pcm
@@ -23,7 +25,12 @@ def voice(frames: int) -> Pcm:
 
 def calm(speaking: bool, seed: int = 0) -> Motion:
     pcm = voice(FRAMES) if speaking else np.zeros(FRAMES * 640, np.float32)
-    return live(np.random.default_rng(seed), Mood(head=0.7), pcm, FRAMES)
+    rng = np.random.default_rng(seed)
+    return live(rng, Mood(head=0.7), pcm, FRAMES, glances=wandering(seed))
+
+
+def wandering(seed: int) -> NDArray[np.float64]:
+    return np.array(Glances(seed).next(FRAMES))
 
 
 @pytest.mark.parametrize("speaking", [False, True])
@@ -36,8 +43,21 @@ def test_blinks_are_irregular_and_within_human_rates(speaking: bool) -> None:
 
 
 def test_the_gaze_is_mostly_on_the_viewer() -> None:
-    away = np.abs(calm(False)[:, COLUMN["gaze_x"]]) > 0.25
-    assert 0.02 < away.mean() < 0.4
+    gaze = calm(False)[:, COLUMN["gaze_x"]]
+    assert 0.02 < (np.abs(gaze) > 0.25).mean() < 0.4
+    assert np.corrcoef(gaze, wandering(0)[:, 0])[0, 1] > 0.9  # as it was told
+    still = live(
+        np.random.default_rng(0), Mood(head=0.7), np.zeros(FRAMES * 640, np.float32), FRAMES
+    )
+    assert (np.abs(still[:, COLUMN["gaze_x"]]) > 0.25).mean() < 0.01  # a mood of its own has none
+
+
+def test_brows_rise_with_the_voices_stresses() -> None:
+    speaking = calm(True)
+    brow = speaking[:, COLUMN["brow_left"]]
+    stresses = prosody(voice(FRAMES), FRAMES).stresses
+    stresses = stresses[stresses < FRAMES - 10]
+    assert brow[stresses + 6].mean() > brow.mean() + 0.02
 
 
 def test_head_moves_smoothly_within_limits() -> None:
@@ -67,7 +87,7 @@ def test_a_listener_attends_and_turns_to_it_without_a_jump() -> None:
     listening[FRAMES // 2 :] = True
     silence = np.zeros(FRAMES * 640, np.float32)
     rng = np.random.default_rng(4)
-    face = live(rng, Mood(wander=0.5, smile=0.0), silence, FRAMES, listening)
+    face = live(rng, Mood(wander=0.5, smile=0.0), silence, FRAMES, listening, wandering(4))
     idle, attending = face[: FRAMES // 2], face[FRAMES // 2 :]
     gaze = COLUMN["gaze_x"]
     assert attending[:, gaze].std() < 0.5 * idle[:, gaze].std()

@@ -39,7 +39,7 @@ class Mood:
     tilting: float = 0.0  # how far the head leans to one side, then the other, 0 .. 1
     pitch: float = 0.0  # the head's resting tilt, down .. up
     roll: float = 0.0  # and to a side, either one
-    glances: float = 1.0  # factor on what the eyes wander of themselves: see `soul.model.cues`
+    glances: float = 0.8  # factor on what the eyes wander of themselves: see `soul.model.cues`
     wander: float = 0.0  # share of fixations that the mood itself takes away from the viewer
     aside: bool = False  # averted eyes stay at one side
     gaze_y: float = 0.0  # where averted eyes go

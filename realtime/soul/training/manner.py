@@ -20,7 +20,7 @@ class Manner:
     expression: str = "neutral"
     energy: str = "usual"
     head: str = "free"
-    gaze: str = "viewer"
+    gaze: str = "free"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,7 @@ HEADS: dict[str, Words] = {
     ),
 }  # fmt: skip
 GAZES: dict[str, Words] = {
+    "free": Words(("a natural gaze", "eyes at ease"), ("with a natural look of the eyes",)),
     "viewer": Words(
         ("looks at you", "looking at the viewer", "eye contact", "looks into the camera",
          "looking straight ahead"),
@@ -134,7 +135,7 @@ WEIGHTS: dict[str, tuple[float, ...]] = {  # how often each value is drawn, in t
     "expression": (0.2, 0.16, 0.16, 0.16, 0.16, 0.16),
     "energy": (0.5, 0.25, 0.25),
     "head": (0.48, 0.13, 0.13, 0.13, 0.13),
-    "gaze": (0.52, 0.16, 0.16, 0.16),
+    "gaze": (0.4, 0.15, 0.15, 0.15, 0.15),
 }
 _NAMED = 0.85  # how often a prompt names a side that is not as usual
 _USUAL_NAMED = 0.2  # ... and one that is
@@ -210,4 +211,6 @@ def _looking(found: Mood, gaze: str) -> Mood:
         return replace(found, glances=0.3, wander=0.85, aside=True)
     if gaze == "down":
         return replace(found, glances=0.3, wander=0.85, gaze_y=-0.7)
-    return replace(found, wander=0.4) if gaze == "wandering" else replace(found, glances=0.2)
+    if gaze == "viewer":
+        return replace(found, glances=0.1)
+    return replace(found, wander=0.6) if gaze == "wandering" else found

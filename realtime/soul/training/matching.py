@@ -42,7 +42,7 @@ from soul.training.student import follow, mend
 class MatchConfig:
     """How the student is moved, and how the score of its own distribution keeps up with it."""
 
-    length: Length = Length(700)
+    length: Length = Length(120)
     batch: int = 8
     chunks: int = 12
     peak: float = 4e-5

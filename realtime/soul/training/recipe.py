@@ -77,7 +77,7 @@ class Recipe:
     bank: BankConfig = BankConfig()
     listener: ListenerConfig = ListenerConfig()
     autoencoder: PaintConfig = PaintConfig(length=Length(6500), tell_first=0.1)
-    light: PaintConfig = PaintConfig(length=Length(5000), noise=0.6)
+    light: PaintConfig = PaintConfig(length=Length(2400), noise=0.6)
     teacher: TeacherConfig = TeacherConfig()
     student: StudentConfig = StudentConfig()
     match: MatchConfig = MatchConfig()

@@ -38,7 +38,7 @@ from soul.training.progress import Length, Progress
 class StudentConfig:
     """Trajectory distillation on the student's own rollouts; no guidance is left at run time."""
 
-    length: Length = Length(1500)
+    length: Length = Length(800)
     batch: int = 8
     chunks: int = 12
     peak: float = 2e-4
