@@ -25,9 +25,11 @@ from soul.training.probe import VISIBLE, Probe
 from soul.training.sight import CHANNELS, Sight, misread, sight_of
 from soul.training.speech import Pcm
 
-LOOKS_AT: dict[str, tuple[str, ...]] = {  # what tells the values of a side apart, and no more:
-    "expression": ("smile", "brows", "eye_open"),  # a judge of the eyes who looks at smiles learns
-    "energy": ("yaw", "pitch", "roll"),  # what a few drawn takes happen to have in common
+# What tells the values of a side apart, and no more: a judge of the eyes who looks at smiles as well
+# learns what a few drawn takes happen to have in common.
+LOOKS_AT: dict[str, tuple[str, ...]] = {
+    "expression": ("smile", "brows", "eye_open"),
+    "energy": ("yaw", "pitch", "roll"),
     "head": ("yaw", "pitch", "roll"),
     "gaze": ("gaze_x", "gaze_y", "eye_open"),
 }
