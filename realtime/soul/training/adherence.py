@@ -25,7 +25,7 @@ from soul.training.probe import VISIBLE, Probe
 from soul.training.sight import CHANNELS, Sight, misread, sight_of
 from soul.training.speech import Pcm
 
-# What tells the values of a side apart, and no more: a judge of the eyes who looks at smiles as well
+# What tells the values of a side apart, and no more: a judge of the eyes who looks at smiles too
 # learns what a few drawn takes happen to have in common.
 LOOKS_AT: dict[str, tuple[str, ...]] = {
     "expression": ("smile", "brows", "eye_open"),
