@@ -4,13 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from soul.training.adherence import Judge
+from soul.training.adherence import LOOKS_AT, Judge
 from soul.training.behaviour import Behaviour
 from soul.training.manner import SIDES
 from soul.training.motion import COLUMN, Motion, neutral
 from soul.training.probe import Readings, readings_of
 from soul.training.prompting import Prompted
-from soul.training.sight import CHANNELS
 from soul.training.strips import LENGTH, Moment, Strip
 from soul.training.switching import Observed, Switch, observe
 from soul.training.turns import Turn
@@ -37,9 +36,9 @@ def speaking(frames: int = FRAMES) -> Motion:
 def smile_judge() -> Judge:
     """Names the expression of `SMILES` that is nearest to a take's usual smile."""
     centres = np.array(list(SMILES.values()), np.float32)
-    features = 6 * len(CHANNELS)
+    features = 6 * len(LOOKS_AT["expression"])
     weight = np.zeros((features, len(centres)), np.float32)
-    weight[0] = 2.0 * centres
+    weight[0] = 2.0 * centres  # of the smile's median
     rest = np.zeros(features, np.float32), np.ones(features, np.float32)
     return Judge("expression", *rest, weight, -np.square(centres))
 

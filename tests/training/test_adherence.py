@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from soul.training.adherence import (
+    LOOKS_AT,
     JudgeConfig,
     Material,
     accuracy,
@@ -59,18 +60,18 @@ def test_only_the_side_that_is_asked_for_is_not_as_usual() -> None:
 
 
 def test_statistics_are_finite_for_a_face_that_does_not_move() -> None:
-    still = statistics({name: np.zeros(50) for name in CHANNELS})
-    assert still.shape == (6 * len(CHANNELS),)
-    assert not still.any()
+    for side, channels in LOOKS_AT.items():
+        still = statistics({name: np.zeros(50) for name in CHANNELS}, side)
+        assert still.shape == (6 * len(channels),)
+        assert not still.any()
 
 
 def test_a_gaze_behind_closed_lids_is_not_looked_at() -> None:
     channels = {name: np.zeros(60) for name in CHANNELS} | {"eye_open": np.ones(60)}
-    plain = statistics(channels)
+    plain = statistics(channels, "gaze")
     lids, gaze = np.ones(60), np.zeros(60)
     lids[20:24], gaze[20:24] = 0.0, 0.9
-    gazes = slice(6 * CHANNELS.index("gaze_x"), 6 * CHANNELS.index("gaze_x") + 6)
-    found = statistics(channels | {"eye_open": lids, "gaze_x": gaze})
-    assert np.array_equal(found[gazes], plain[gazes])
+    found = statistics(channels | {"eye_open": lids, "gaze_x": gaze}, "gaze")
+    assert np.array_equal(found[:12], plain[:12])  # gaze_x and gaze_y come first
     known = np.array([True, False, True])
     assert bridged(np.array([1.0, 9.0, 3.0]), known).tolist() == [1.0, 2.0, 3.0]

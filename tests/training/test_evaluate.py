@@ -13,6 +13,7 @@ from soul.model.config import SOUL_TEST
 from soul.model.sample import build
 from soul.training.alignment import AlignmentError
 from soul.training.conditions import CONDITIONS
+from soul.training.behaviour import BehaviourConfig
 from soul.training.evaluate import TrialConfig, evaluate, finite, judge_actor
 from soul.training.probe import Probe
 from soul.training.recorded import Recording
@@ -35,6 +36,9 @@ def test_the_world_itself_reaches_its_ceiling(tmp_path: Path) -> None:
     assert all(row["model"] == row["on_renders"] for row in rows)
     assert answer["recorded"] is None
     assert (answer["smudged"], answer["blinks_shown"]) == (0.0, answer["blinks_shown"])
+    asked = answer["behaviour"]
+    assert isinstance(asked, dict)
+    assert asked["prompt_adherence"] is None  # one trial asks for nothing
     assert answer["longest_stare_seconds"] is None  # these takes are too short to show one
     assert Image.open(tmp_path / "trials.png").size == (9 * 256, 256)
     assert "Lips and life of the world" in (tmp_path / "index.html").read_text()
@@ -69,4 +73,6 @@ def test_what_json_has_no_word_for_is_null() -> None:
 
 def test_a_config_says_all_that_is_drawn() -> None:
     assert replace(SMALL, trials=8).hushes == 2
+    assert TrialConfig().behaviour == BehaviourConfig(people=2, switches=4, turns=3)
+    assert SMALL.behaviour == BehaviourConfig(people=0, switches=0, turns=0)
     assert (SMALL.hushes, SMALL.hush_chunks, SMALL.long_chunks) == (1, 2, 4)

@@ -10,6 +10,7 @@ from soul.training.manner import (
     SIDES,
     WEIGHTS,
     Manner,
+    ask,
     describe,
     draw_manner,
     mood,
@@ -84,6 +85,14 @@ def test_a_prompt_names_what_is_not_as_usual() -> None:
     named = [any(word in prompt for word in words) for prompt in prompts]
     assert 0.75 < np.mean(named) < 1.0
     assert all(prompts)
+
+
+def test_one_value_can_be_asked_for_alone() -> None:
+    rng = np.random.default_rng(3)
+    for side, named in SIDES.items():
+        for value, words in named.items():
+            prompt = ask(rng, side, value, "held_out")
+            assert any(said in prompt for said in words.held_out)
 
 
 def test_every_value_is_drawn_about_as_often_as_told() -> None:

@@ -49,3 +49,17 @@ def test_pairs_start_at_a_common_zero_and_tell_what_is_missing() -> None:
     assert boxes[0][1] / boxes[2][1] == 0.5 or abs(boxes[0][1] / boxes[2][1] - 0.5) < 0.01
     assert {"a & b", "0.50 %", "−0.25 %", "not in these takes"} <= set(said(svg))
     assert len([node for node in parts(svg, "path") if node.get("class") == "limit"]) == 1
+
+
+def test_what_0_and_1_are_called_and_a_limit_below_zero_are_drawn() -> None:
+    line = np.linspace(0.0, 1.0, 50)
+    assert {"open", "shut"} <= set(said(curves("a", {"model": line})))
+    assert {"there", "as before"} <= set(
+        said(curves("a", {"model": line}, ends=("as before", "there")))
+    )
+    (limit,) = (
+        node
+        for node in parts(pairs("lips", [("happy", -0.5, 0.0)], limit=-2.0), "path")
+        if node.get("class") == "limit"
+    )
+    assert float(limit.get("d", "").split(" ")[0][1:]) == 270.0  # where the field begins

@@ -1,12 +1,14 @@
 """Scenes, actors and backgrounds: the world itself is a perfect actor, a late one is seen late."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from soul.model.config import SOUL_TEST
-from soul.model.sample import build
+from soul.model.sample import Soul, StreamState, advance, build
 from soul.training.augment import levelled
 from soul.training.figures import BACKGROUNDS
 from soul.training.motion import neutral
@@ -109,3 +111,21 @@ def test_a_model_of_larger_pictures_plays_at_the_scenes_size() -> None:
     assert live(larger)(scene).pictures.shape == drawn(scene).pictures.shape
     with pytest.raises(ValueError, match=r"expected \[T, 64, 64, 3\] or larger squares"):
         live(build(replace(SOUL_TEST, image_size=32), 0))(scene)
+
+
+def test_a_model_is_told_of_prompts_and_turns_with_their_chunks() -> None:
+    told: list[tuple[bool, bool]] = []
+
+    def step(model: Soul, states: Sequence[StreamState], pcm: Tensor) -> Tensor:
+        told.append((states[0].listening, states[0].blend is not None))
+        return advance(model, states, pcm)
+
+    artist = Artist(draw_identity(np.random.default_rng(0)), SOUL_TEST.image_size)
+    listening = np.arange(20) >= 12
+    scene = Scene(
+        artist, np.zeros(20 * 640, np.float32), "a calm face", 5, neutral(20),
+        later=((1, "a happy face"),), listening=listening,
+    )  # fmt: skip
+    live(build(SOUL_TEST, 0), step)(scene)
+    assert [turn for turn, _ in told] == [False, False, False, True, True]
+    assert [moving for _, moving in told] == [False, True, True, True, False]

@@ -54,8 +54,11 @@ def evaluate(
     Prints one JSON object with the machine, and writes it to report.json: above all
     mouth_correlation and mouth_lag_frames (does the mouth follow the sound, and how late),
     mouth_width_correlation, bilabials_closed, closed_in_silence (also under room noise, keyboard
-    and music) and blinks_a_minute. "bars" holds each figure beside its bar, its goal and the
-    ceiling: what the eye reads from the world's own renders of the same takes.
+    and music) and blinks_a_minute. "behaviour" holds what it does when it is told something: what
+    a prompt asks for, named by judges, prompts that change, and turns to listen; their number
+    follows from --trials, and with fewer than six no judge is asked. "bars" holds each figure
+    beside its bar, its goal and the ceiling: what the eye reads from the world's own renders of
+    the same takes.
 
     "conditions" holds the lips in the same few takes said plainly, by a child, whispered, shouted
     and sung, and through a bad headset and a lossy call. With --speech, "recorded" holds them on

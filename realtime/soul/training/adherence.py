@@ -25,6 +25,15 @@ from soul.training.probe import VISIBLE, Probe
 from soul.training.sight import CHANNELS, Sight, misread, sight_of
 from soul.training.speech import Pcm
 
+# What tells the values of a side apart, and no more: a judge of the eyes who looks at smiles too
+# learns what a few drawn takes happen to have in common.
+LOOKS_AT: dict[str, tuple[str, ...]] = {
+    "expression": ("smile", "brows", "eye_open"),
+    "energy": ("yaw", "pitch", "roll"),
+    "head": ("yaw", "pitch", "roll"),
+    "gaze": ("gaze_x", "gaze_y", "eye_open"),
+}
+_FARTHEST = 4.0  # deviations from the mean beyond which a statistic says no more
 _JUDGES = 90_000  # what a judge learns from is none of the takes that it judges
 
 
@@ -77,14 +86,15 @@ def seen(motion: Motion) -> dict[str, NDArray[np.float32]]:
     return found
 
 
-def statistics(channels: Mapping[str, ArrayLike]) -> NDArray[np.float32]:
-    """[6 · 8] of curves [frames]: median and its size, spread, size, slow and quick motion.
+def statistics(channels: Mapping[str, ArrayLike], side: str) -> NDArray[np.float32]:
+    """What a judge of `side` is told of curves [frames]: six values for each that it looks at.
 
-    Lids hide where the eyes look: there the gaze goes straight to where it is seen again.
+    Median and its size, spread, size, slow and quick motion. Lids hide where the eyes look: there
+    the gaze goes straight to where it is seen again.
     """
     found = []
     open_ = np.asarray(channels["eye_open"]) > VISIBLE
-    for name in CHANNELS:
+    for name in LOOKS_AT[side]:
         curve = np.asarray(channels[name], np.float64)
         if name.startswith("gaze"):
             curve = bridged(curve, open_)
@@ -113,8 +123,13 @@ class Judge:
 
     def name(self, channels: Mapping[str, ArrayLike]) -> str:
         """The value that a take's curves show."""
-        score = (statistics(channels) - self.mean) / self.scale @ self.weight + self.bias
+        score = self.scores(statistics(channels, self.side))
         return list(SIDES[self.side])[int(np.argmax(score))]
+
+    def scores(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Statistics [..., features] → how much they speak for each value [..., values]."""
+        far = np.clip((rows - self.mean) / self.scale, -_FARTHEST, _FARTHEST)
+        return np.asarray(far @ self.weight + self.bias, np.float32)
 
 
 def train_judges(
@@ -155,8 +170,7 @@ def accuracy(
 ) -> float:
     """The share of fresh drawn takes whose value the judge names."""
     rows, labels = draw_takes(rng, judge.side, config, material, config.tests)
-    scores = (rows - judge.mean) / judge.scale @ judge.weight + judge.bias
-    return float(np.mean(np.argmax(scores, 1) == labels))
+    return float(np.mean(np.argmax(judge.scores(rows), 1) == labels))
 
 
 def draw_takes(
@@ -170,6 +184,6 @@ def draw_takes(
             voice = material.voices[int(rng.integers(len(material.voices)))]
             glances = np.array(Glances(int(rng.integers(2**31))).next(frames))
             motion = live(rng, mood(asked(side, value)), voice, frames, None, glances)
-            rows.append(statistics(misread(rng, seen(motion), material.sight)))
+            rows.append(statistics(misread(rng, seen(motion), material.sight), side))
             labels.append(label)
     return np.stack(rows), np.array(labels)

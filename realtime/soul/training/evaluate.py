@@ -35,7 +35,8 @@ class TrialConfig:
 
     The takes under backgrounds and the long one follow from the trials: together they cost at most
     about as much as the trials do. So do those in other voices and through other microphones: a
-    quarter of the trials, seven times.
+    quarter of the trials, seven times. What is asked by prompts and in turns costs three to four
+    times as much.
     """
 
     trials: int = 12

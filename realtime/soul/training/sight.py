@@ -5,11 +5,11 @@ is left is measured on the world's own renders, for judges that have to live wit
 channels are left as they are read: their thresholds are the probe's own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from soul.training.motion import neutral
@@ -61,7 +61,7 @@ Sight = Mapping[str, Error]  # by channel
 
 def sight_of(probe: Probe, rng: np.random.Generator, people: int) -> Sight:
     """How a probe's eyes read each channel, from takes of `people` as the world renders them."""
-    pairs = []
+    pairs: list[Pair] = []
     for _ in range(people):
         artist = Artist(draw_identity(rng), SIZE)
         motion = perform(rng, _SECONDS, "train").motion[::EVERY]
@@ -70,16 +70,20 @@ def sight_of(probe: Probe, rng: np.random.Generator, people: int) -> Sight:
     return {name: error_of(name, pairs) for name in CHANNELS}
 
 
-def error_of(name: str, pairs: list[tuple[dict[str, Curve], dict[str, Curve]]]) -> Error:
+Pair = tuple[Mapping[str, ArrayLike], Mapping[str, ArrayLike]]  # curves as read, and as they are
+
+
+def error_of(name: str, pairs: Sequence[Pair]) -> Error:
     """The error of one channel from what was read and what is true, a pair a person.
 
     Where the eyes look counts only in eyes that are open.
     """
     told, true = [], []
     for seen, truth in pairs:
-        used = truth["eye_open"] > (VISIBLE if name.startswith("gaze") else -1.0)
-        told.append(seen[name][used])
-        true.append(truth[name][used])
+        lids = np.asarray(truth["eye_open"])
+        used = lids > VISIBLE if name.startswith("gaze") else np.ones_like(lids, np.bool_)
+        told.append(np.asarray(seen[name])[used])
+        true.append(np.asarray(truth[name])[used])
     x, y = np.concatenate(true), np.concatenate(told)
     slope = float(np.cov(x, y)[0, 1] / max(x.var(ddof=1), 1e-9))
     offset = float(y.mean() - slope * x.mean())

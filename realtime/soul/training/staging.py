@@ -1,7 +1,7 @@
 """Held-out scenes of which something is chosen instead of drawn: a manner, a change of it, a turn.
 
 People, voices, sentences and wordings are those that training never saw. What is chosen stands in
-the scene's prompt and in the motion that the world renders. Knows no models and no pictures.
+the scene's prompt and in the motion that the world renders. Plays nothing and paints no pictures.
 """
 
 from dataclasses import dataclass

@@ -146,7 +146,8 @@ def draw_scene(seed: int, number: int, frames: int) -> tuple[Scene, Performance]
     rng = np.random.default_rng([seed, number])
     artist = Artist(draw_identity(rng), SIZE)
     take = perform(rng, frames / FRAME_RATE, "held_out")
-    return Scene(artist, take.pcm, take.prompt, number, take.motion), take
+    told = take.listening  # as in a call, and in training
+    return Scene(artist, take.pcm, take.prompt, number, take.motion, listening=told), take
 
 
 def voice_of(take: Performance) -> Prosody:
