@@ -12,8 +12,8 @@ from PIL import Image
 from soul.model.config import SOUL_TEST
 from soul.model.sample import build
 from soul.training.alignment import AlignmentError
-from soul.training.conditions import CONDITIONS
 from soul.training.behaviour import BehaviourConfig
+from soul.training.conditions import CONDITIONS
 from soul.training.evaluate import TrialConfig, evaluate, finite, judge_actor
 from soul.training.probe import Probe
 from soul.training.recorded import Recording
