@@ -30,11 +30,12 @@ def model(tmp_path: Path) -> Path:
 
 def test_a_model_is_measured(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "judged"
-    result = run("--model", str(model), "--out", str(out), "--trials", "1", "--seconds", "0.64")
+    short = ("--trials", "1", "--seconds", "0.64", "--seed", "7")  # a take that speaks at once
+    result = run("--model", str(model), "--out", str(out), *short)
     assert result.exit_code == 0, result.stderr
     printed = json.loads(result.stdout)
     assert printed["machine"]["cores"] >= 1
-    assert (printed["model"], printed["seconds"], printed["seed"]) == (str(model), 0.64, 120_001)
+    assert (printed["model"], printed["seconds"], printed["seed"]) == (str(model), 0.64, 7)
     assert (printed["trials"], printed["frames"]) == (1, 16)
     assert -1 <= printed["mouth_correlation"] <= 1
     assert {row["name"] for row in printed["conditions"]} >= {"plain", "child", "whisper", "opus"}

