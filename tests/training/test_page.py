@@ -53,7 +53,7 @@ def test_the_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
     write_page(tmp_path, story(made_take(), made_take()))
     html = (tmp_path / "index.html").read_text(encoding="utf-8")
     sources = read(html).sources
-    assert sources == ["strip-1-open.png", "strip-2-open.png"]
+    assert sources == ["strip-1-open.webp", "strip-2-open.webp"]
     assert all((tmp_path / source).is_file() for source in sources)
     assert not re.search(r"https?:|url\(|@import|<script|<link", html)
 

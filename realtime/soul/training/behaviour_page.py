@@ -64,7 +64,7 @@ def prompts_section(behaviour: Behaviour, folder: Path) -> str:
     for take in takes:
         if take.strip is not None:
             caption = f"Asked for {take.value}: “{take.prompt}”. The portrait, then the take."
-            body += film(take.strip, f"prompt-{take.value}.png", caption, folder)
+            body += film(take.strip, f"prompt-{take.value}.webp", caption, folder)
     return section("What a prompt asks for", lead, body)
 
 
@@ -115,7 +115,7 @@ def switches_section(behaviour: Behaviour, folder: Path) -> str:
         body += figure(
             plots.curves(label, lines, marks=[take.at], ends=("as before", "there")), caption
         )
-        body += film(take.strip, f"switch-{n}.png", f"{label}: a second around it.", folder)
+        body += film(take.strip, f"switch-{n}.webp", f"{label}: a second around it.", folder)
     body += table(("from", "to", "half there", "in the end", "world: half there", "in the end"),
                   [switch_line(row) for row in switch_rows(behaviour)])  # fmt: skip
     return section("A prompt that changes", lead, body)
@@ -141,7 +141,7 @@ def turns_section(behaviour: Behaviour, folder: Path) -> str:
         lines = {"truth": take.renders.read.mouth_open, "model": take.seen.read.mouth_open}
         label = f"Opening of the mouth in turn-taking, take {n}"
         body += figure(plots.curves(label, lines, take.listening), f"{label}.")
-        body += film(take.strip, f"turn-{n}.png", f"Listening, take {n}: portrait first.", folder)
+        body += film(take.strip, f"turn-{n}.webp", f"Listening, take {n}: portrait first.", folder)
     return section("A face that listens", lead, body + turns_table(behaviour))
 
 

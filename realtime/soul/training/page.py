@@ -49,7 +49,7 @@ def write_page(folder: Path, story: Story) -> None:
 
 
 def picture_of(take: int, strip: Strip) -> str:
-    return f"strip-{take}-{strip.moment.kind}.png"
+    return f"strip-{take}-{strip.moment.kind}.webp"
 
 
 def page(story: Story) -> str:

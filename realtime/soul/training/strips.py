@@ -21,6 +21,7 @@ Curve = NDArray[np.float32]
 LENGTH = 7  # frames in a strip; the telling one is in the middle
 FACE = (44, 58, 212, 226)  # x0, y0, x1, y1: what is shown of a frame of 256x256
 GAP = 3  # pixels between two pictures
+QUALITY = 88  # of a WebP: a strip of faces is a tenth of its PNG
 NEAR = 4  # frames: how far around a closure the mouth is looked at
 
 
@@ -97,7 +98,7 @@ def overview(kind: str, portrait: Frames, model: Frames, renders: Frames, shown:
 
 
 def write_strip(strip: Strip, path: Path) -> None:
-    """The strip as one PNG: the model above, the world below, see-through gaps between."""
+    """The strip as one picture, WebP or PNG: model above, world below, see-through gaps between."""
     count, height, width = strip.model.shape[:3]
     sheet = np.zeros((2 * height + GAP, count * (width + GAP) - GAP, 4), np.uint8)
     for row, pictures in enumerate((strip.model, strip.renders)):
@@ -106,4 +107,4 @@ def write_strip(strip: Strip, path: Path) -> None:
             left = index * (width + GAP)
             sheet[top : top + height, left : left + width, :3] = picture
             sheet[top : top + height, left : left + width, 3] = 255
-    Image.fromarray(sheet).save(path)
+    Image.fromarray(sheet).save(path, quality=QUALITY)
