@@ -1,6 +1,6 @@
 """What distillation is measured against: the teacher with many guided steps and the full decoder.
 
-It is kept beside the probe, for `soul bench recipe`; nothing that serves reads it.
+A run of `soul train` leaves it for `soul bench recipe`; nothing that serves reads it.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,6 @@ from soul.model.sample import Soul, StreamState, commit, decode, draw_noise, lis
 from soul.model.vae import Decoder, full_decoder
 from soul.model.window import gather
 from soul.training.diffusion import Guidance, guide, learned, silence
-
-SHIPPED = Path(__file__).parent / "weights" / "baseline.safetensors"
 
 
 def parts(teacher: Soul, decoder: Decoder) -> nn.ModuleDict:

@@ -184,11 +184,10 @@ def drift(
 
 @app.command("recipe")
 def recipe(
-    model: Model = DEFAULTS.model,
     against: Annotated[
-        Path | None,
-        typer.Option(help="The baseline's file.", show_default="the shipped one"),
-    ] = None,
+        Path, typer.Option(help="baseline.safetensors of the run of soul train that made it.")
+    ],
+    model: Model = DEFAULTS.model,
     device: Device = DEFAULTS.device,
     threads: Threads = DEFAULTS.threads,
     takes: Annotated[int, typer.Option(help="Held-out takes, each of another person.", min=1)] = 4,
@@ -198,24 +197,22 @@ def recipe(
     """What distillation and the light decoder save, and what they cost: the paper's table.
 
     The teacher with many guided steps and the full decoder; the student with that decoder; the
-    student with the light one. Time of a chunk, lips, closed mouths, identity, PSNR, SSIM and
+    student with the light one, in other numbers of steps too. Time of a chunk, lips, closed mouths, identity, PSNR, SSIM and
     sharpness on the same held-out takes. Needs the training extra, espeak-ng and flite.
 
     Example:
 
-      soul bench recipe --takes 4
+      soul bench recipe --model runs/mini/model --against runs/mini/baseline.safetensors
     """
     need_extra("bench recipe")
     need_voices("bench recipe")
     from soul.cli.bench.table import bench_recipe
-    from soul.training.baseline import SHIPPED
     from soul.training.table import TableConfig
 
     machine = asdict(describe())
     config = TableConfig(takes=takes, chunks=chunks, steps=steps)
-    path = SHIPPED if against is None else against
     _print(
-        lambda: {"machine": machine, **bench_recipe(model, path, device, threads, config)},
+        lambda: {"machine": machine, **bench_recipe(model, against, device, threads, config)},
         "recipe",
     )
 
