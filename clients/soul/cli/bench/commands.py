@@ -197,8 +197,9 @@ def recipe(
     """What distillation and the light decoder save, and what they cost: the paper's table.
 
     The teacher with many guided steps and the full decoder; the student with that decoder; the
-    student with the light one, in other numbers of steps too. Time of a chunk, lips, closed mouths, identity, PSNR, SSIM and
-    sharpness on the same held-out takes. Needs the training extra, espeak-ng and flite.
+    student with the light one, in other numbers of steps too. Time of a chunk, lips, closed
+    mouths, identity, PSNR, SSIM and sharpness on the same held-out takes. Needs the training
+    extra, espeak-ng and flite.
 
     Example:
 
