@@ -30,6 +30,14 @@ def test_a_stage_goes_on_where_it_stood(tmp_path: Path) -> None:
     assert list(Progress("stage", tmp_path, Length(5), step=3).run()) == [3, 4]
 
 
+def test_a_slow_day_before_says_nothing_of_the_time_left(tmp_path: Path) -> None:
+    progress = Progress("stage", tmp_path, Length(10), step=5, spent=6000.0)
+    assert [step for step, _ in zip(progress.run(), range(2), strict=False)] == [5, 6]
+    progress.spent = 6000.0 + 120.0
+    done, left = progress.step - 5, 10 - progress.step
+    assert progress.minutes_left == pytest.approx(2.0 * left / done)
+
+
 def test_minutes_end_a_stage_earlier(tmp_path: Path) -> None:
     progress = Progress("stage", tmp_path, Length(1000, minutes=2), spent=90)
     assert progress.fraction == pytest.approx(0.75)

@@ -4,19 +4,17 @@ The command and what it prints; the takes, the rollout and the figures are `trai
 """
 
 import json
-import logging
 import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.logging import RichHandler
 
 from soul.cli.bench.machine import describe
-from soul.cli.console import BAD_INPUT, fail, stderr
+from soul.cli.console import BAD_INPUT, fail
 from soul.cli.plan import DEFAULTS
-from soul.cli.train import need_extra, need_voices
+from soul.cli.train import need_extra, need_voices, tell_progress
 from soul.timebase import FRAME_RATE, FRAMES_PER_LATENT
 
 if TYPE_CHECKING:
@@ -81,9 +79,7 @@ def evaluate(
     need_voices("eval")
     recordings = recordings_in(speech) if speech else []
     machine = asdict(describe())  # first: the load is that of before
-    logging.basicConfig(
-        level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=stderr())]
-    )
+    tell_progress()
     told = {"machine": machine, "model": model, "seconds": seconds, "seed": seed}
     figures = measure(out, trials, chunks, told, recordings)
     typer.echo(json.dumps(figures, indent=2, ensure_ascii=False))

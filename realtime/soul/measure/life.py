@@ -13,6 +13,12 @@ from soul.measure.lips import correlation
 _ONE_NOD = 5  # frames around the lowest of a nod in which there is no other
 
 
+def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First frame and the one after the last of every run of a mask [frames]."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
 def blinks(
     opening: ArrayLike, closed: float = 0.5, longest: int = 15, after: float = 0.7
 ) -> NDArray[np.int64]:

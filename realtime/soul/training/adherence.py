@@ -6,7 +6,7 @@ misread as the probe misreads it, and never on what a model made. It reads no pi
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -16,12 +16,12 @@ from torch.nn import functional as F
 
 from soul.model.cues import Glances
 from soul.timebase import FRAME_RATE
-from soul.training.figures import MOVES
+from soul.training.figures import speaks
 from soul.training.life import live
 from soul.training.manner import SIDES, Manner, mood
 from soul.training.motion import COLUMN, Motion
 from soul.training.performance import perform
-from soul.training.probe import VISIBLE, Probe
+from soul.training.probe import VISIBLE, Probe, readings_of
 from soul.training.sight import CHANNELS, Sight, misread, sight_of
 from soul.training.speech import Pcm
 
@@ -68,22 +68,15 @@ def draw_voices(rng: np.random.Generator, config: JudgeConfig) -> list[Pcm]:
     voices: list[Pcm] = []
     while len(voices) < config.voices:
         take = perform(rng, config.seconds, "train")
-        if spoken(take.motion):
+        if speaks(take.motion[:, COLUMN["mouth_open"]]):
             voices.append(take.clean)
     return voices
 
 
-def spoken(motion: Motion) -> bool:
-    """Whether somebody speaks in a motion [frames, 17]."""
-    return bool(motion[:, COLUMN["mouth_open"]].std() > MOVES)
-
-
 def seen(motion: Motion) -> dict[str, NDArray[np.float32]]:
     """The channels of a motion [frames, 17] that a judge is told, each [frames]."""
-    found = {name: motion[:, COLUMN[name]] for name in CHANNELS if name in COLUMN}
-    found["eye_open"] = 0.5 * (motion[:, COLUMN["eye_left"]] + motion[:, COLUMN["eye_right"]])
-    found["brows"] = 0.5 * (motion[:, COLUMN["brow_left"]] + motion[:, COLUMN["brow_right"]])
-    return found
+    told = asdict(readings_of(motion))
+    return {name: told[name] for name in CHANNELS}
 
 
 def statistics(channels: Mapping[str, ArrayLike], side: str) -> NDArray[np.float32]:

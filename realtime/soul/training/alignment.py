@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.fft import dct
 
+from soul.measure.life import runs
 from soul.measure.lips import correlation
 from soul.model.audio import log_mel
 from soul.timebase import AUDIO_RATE, MEL_HOP, MEL_WINDOW, SAMPLES_PER_FRAME
@@ -123,7 +124,7 @@ class _Kept:
 
 def _kept(sounding: Mask) -> _Kept:
     keep = sounding.copy()
-    for start, end in _runs(~sounding):
+    for start, end in runs(~sounding):
         if start > 0 and end < sounding.size:
             keep[start : min(end, start + _PAUSE_KEPT)] = True
     hops = np.flatnonzero(keep)
@@ -163,17 +164,12 @@ def pauses(pcm: Pcm) -> Mask:
     loud, floor = np.percentile(level, 95), np.percentile(level, 5)
     limit = min(max(loud - _QUIET, floor + _OVER_FLOOR), loud - _LEAST)
     quiet = (level < limit) | (level < -85.0)
-    for start, end in _runs(quiet):
+    for start, end in runs(quiet):
         if end - start < _PAUSE and start > 0 and end < quiet.size:
             quiet[start:end] = False
-    for start, end in _runs(~quiet):
+    for start, end in runs(~quiet):
         quiet[start:end] = end - start < _CLICK
     return np.asarray(quiet, np.bool_)
-
-
-def _runs(mask: Mask) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def cepstra(pcm: Pcm, sounding: Mask) -> Matrix:
@@ -238,7 +234,7 @@ def _crossed(path: NDArray[np.int64], edges: NDArray[np.int64]) -> Matrix:
 
 def _breaks(voiced: Mask) -> NDArray[np.int64]:
     """How many voiced hops lie before each pause that has some before and after it."""
-    counted = [int(voiced[:start].sum()) for start, _ in _runs(~voiced)]
+    counted = [int(voiced[:start].sum()) for start, _ in runs(~voiced)]
     return np.array([count for count in counted if 0 < count < voiced.sum()], np.int64)
 
 

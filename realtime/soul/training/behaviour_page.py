@@ -11,7 +11,7 @@ from pathlib import Path
 from soul.training import plots
 from soul.training.bars import told
 from soul.training.behaviour import Behaviour, SwitchRow, switch_rows
-from soul.training.page import MODEL_AND_WORLD, figure, legend, number, section, table
+from soul.training.page import MODEL_AND_WORLD, figure, film, legend, number, section, table
 from soul.training.prompting import USUAL, chance, confusion, lips_lost
 from soul.training.strips import Strip, write_strip
 from soul.training.switching import course_of, of_renders
@@ -31,14 +31,10 @@ def behaviour_sections(behaviour: Behaviour, folder: Path) -> list[str]:
     return sections
 
 
-def film(strip: Strip, name: str, caption: str, folder: Path) -> str:
+def shown(strip: Strip, name: str, caption: str, folder: Path) -> str:
     """A strip as a file of that name, and the figure that shows it."""
     write_strip(strip, folder / name)
-    return (
-        '<figure class="strip"><div class="film"><span>model</span><span>world</span>'
-        f'<img src="{escape(name)}" alt="{escape(caption)}" loading="lazy"></div>'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    )
+    return film(name, caption)
 
 
 def prompts_section(behaviour: Behaviour, folder: Path) -> str:
@@ -64,7 +60,7 @@ def prompts_section(behaviour: Behaviour, folder: Path) -> str:
     for take in takes:
         if take.strip is not None:
             caption = f"Asked for {take.value}: “{take.prompt}”. The portrait, then the take."
-            body += film(take.strip, f"prompt-{take.value}.webp", caption, folder)
+            body += shown(take.strip, f"prompt-{take.value}.webp", caption, folder)
     return section("What a prompt asks for", lead, body)
 
 
@@ -115,7 +111,7 @@ def switches_section(behaviour: Behaviour, folder: Path) -> str:
         body += figure(
             plots.curves(label, lines, marks=[take.at], ends=("as before", "there")), caption
         )
-        body += film(take.strip, f"switch-{n}.webp", f"{label}: a second around it.", folder)
+        body += shown(take.strip, f"switch-{n}.webp", f"{label}: a second around it.", folder)
     body += table(("from", "to", "half there", "in the end", "world: half there", "in the end"),
                   [switch_line(row) for row in switch_rows(behaviour)])  # fmt: skip
     return section("A prompt that changes", lead, body)
@@ -141,7 +137,7 @@ def turns_section(behaviour: Behaviour, folder: Path) -> str:
         lines = {"truth": take.renders.read.mouth_open, "model": take.seen.read.mouth_open}
         label = f"Opening of the mouth in turn-taking, take {n}"
         body += figure(plots.curves(label, lines, take.listening), f"{label}.")
-        body += film(take.strip, f"turn-{n}.webp", f"Listening, take {n}: portrait first.", folder)
+        body += shown(take.strip, f"turn-{n}.webp", f"Listening, take {n}: portrait first.", folder)
     return section("A face that listens", lead, body + turns_table(behaviour))
 
 

@@ -128,6 +128,13 @@ def fresh_windows(model: Soul, pivotal: Tensor, words: Tensor) -> list[Window]:
 
 
 @contextmanager
+def undisturbed(device: torch.device) -> Iterator[None]:
+    """Random draws on `device` within this disturb nobody's outside."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield
+
+
+@contextmanager
 def quick(device: torch.device) -> Iterator[None]:
     """bfloat16 products, and on a CPU attention as plain products.
 
@@ -173,8 +180,7 @@ def keep(checkpoint: Checkpoint, model: Soul, show: Show | None) -> None:
     checkpoint.save()
     checkpoint.progress.plot()
     if show is not None:
-        devices = [model.device] if model.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
+        with undisturbed(model.device):
             show(model, checkpoint.path.parent / "samples.png")
 
 

@@ -22,7 +22,7 @@ from soul.measure.trend import trend
 from soul.model.config import SoulConfig
 from soul.model.sample import Soul, StreamState, advance, cut
 from soul.timebase import FRAME_RATE, FRAMES_PER_LATENT
-from soul.training.figures import CLOSED, MOVES
+from soul.training.figures import CLOSED, speaks
 from soul.training.identity import Embedding
 from soul.training.motion import COLUMN
 from soul.training.performance import perform
@@ -139,7 +139,7 @@ def take(config: DriftConfig, minute: int) -> Take:
         rng = np.random.default_rng([config.seed, 1 + minute, attempt])
         found = perform(rng, config.frames / FRAME_RATE, "held_out")
         opening = found.motion[:, COLUMN["mouth_open"]].copy()
-        if opening.std() > MOVES:
+        if speaks(opening):
             break
     return Take(found.pcm.astype(np.float32), opening, found.silent)
 

@@ -31,11 +31,16 @@ Mask = NDArray[np.bool_]
 CLOSED = 0.08  # a reading below this is a closed mouth
 SHAPED = 0.15  # in a mouth truly opened further than this the lips' width is compared
 REACH = 2  # frames: lips may close within 80 ms of a /p b m/
-MOVES = 0.05  # a mouth whose true opening deviates by more than this is speaking
+_MOVES = 0.05  # a mouth whose true opening deviates by more than this is speaking
 ENOUGH = FRAME_RATE  # frames of an open mouth below which a take says nothing about its width
 LATEST = 12  # frames by which brows and nods may follow the voice
 STARE_NEEDS = 15 * FRAME_RATE  # frames: shorter takes cannot show a stare that is too long
 BACKGROUNDS = ("clean", "room_noise", "keyboard", "music")
+
+
+def speaks(opening: Curve) -> bool:
+    """Whether a mouth whose true opening [T] is this says something."""
+    return bool(opening.std() > _MOVES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class Trial:
     @property
     def spoken(self) -> bool:
         """Whether somebody speaks in it."""
-        return bool(self.truth.mouth_open.std() > MOVES)
+        return speaks(self.truth.mouth_open)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from soul.training.motion import COLUMN, Motion, neutral
 from soul.training.speech import Pcm
 
 Curve = NDArray[np.float64]
+WITH_HEAD = 0.4  # of the head's turn is what the eyes go back to stay on the viewer
 _IDLE_LIMIT = 0.25  # how far the head turns of its own while nobody speaks
 _SPEAKING_LIMIT = 0.6
 _TURN = FRAME_RATE / 5  # deviation of the ramp between speaking and listening, in frames
@@ -123,7 +124,7 @@ def _bearing(
         "yaw": yaw,
         "pitch": pitch,
         "roll": roll,
-        "gaze_x": gaze_x - 0.4 * yaw,  # eyes stay on the viewer while the head turns
+        "gaze_x": gaze_x - WITH_HEAD * yaw,
         "gaze_y": gaze_y,
         "brow_left": brow_left,
         "brow_right": brow_right,

@@ -35,7 +35,7 @@ from soul.training.diffusion import (
     teach,
 )
 from soul.training.progress import Length, Progress, learning_rate
-from soul.training.student import follow, mend
+from soul.training.student import COUNTS, SHARES, follow, mend
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class MatchConfig:
     peak: float = 4e-5
     follower_peak: float = 2e-4
     guidance: float = 1.7
-    counts: tuple[int, ...] = (1, 2, 4)
-    shares: tuple[float, ...] = (0.2, 0.6, 0.2)
+    counts: tuple[int, ...] = COUNTS
+    shares: tuple[float, ...] = SHARES
     least: float = 0.02  # noise levels that the two scores are asked at
     most: float = 0.98
     mend: float = 1.0

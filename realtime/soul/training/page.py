@@ -159,9 +159,14 @@ def strip_figure(take: int, trial: Trial, strip: Strip) -> str:
         f"{KINDS[strip.moment.kind]}: frame {middle} of {len(strip.model)}. "
         f"Take {take}, {start:.2f} to {end:.2f} s, “{trial.prompt}”."
     )
+    return film(picture_of(take, strip), caption)
+
+
+def film(name: str, caption: str) -> str:
+    """The figure that shows the strip in a file of that name."""
     return (
-        f'<figure class="strip"><div class="film"><span>model</span><span>world</span>'
-        f'<img src="{picture_of(take, strip)}" alt="{escape(caption)}" loading="lazy"></div>'
+        '<figure class="strip"><div class="film"><span>model</span><span>world</span>'
+        f'<img src="{escape(name)}" alt="{escape(caption)}" loading="lazy"></div>'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 

@@ -10,6 +10,7 @@ from html import escape
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from soul.measure.life import runs
 from soul.timebase import FRAME_RATE
 
 WIDTH = 960.0
@@ -39,7 +40,8 @@ def curves(
     """
     values = {name: np.asarray(line, np.float64) for name, line in lines.items()}
     frames = max(line.size for line in values.values())
-    parts = [band(start, end, frames, height) for start, end in runs(shaded)]
+    where = runs(shaded) if shaded is not None else []
+    parts = [band(start, end, frames, height) for start, end in where]
     parts += [time_axis(frames, height), ends_axis(height, ends)]
     parts += [polyline(name, line, height) for name, line in values.items()]
     parts += [tick(frame, frames, height) for frame in marks if frame < frames]
@@ -60,14 +62,6 @@ def polyline(name: str, line: NDArray[np.float64], height: float) -> str:
         for frame, value in enumerate(line.tolist())
     )
     return f'<polyline class="line {escape(name)}" points="{points}"/>'
-
-
-def runs(mask: NDArray[np.bool_] | None) -> list[tuple[int, int]]:
-    """First frame and the one after the last of every run of a mask."""
-    if mask is None:
-        return []
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def band(start: int, end: int, frames: int, height: float) -> str:

@@ -42,6 +42,7 @@ class Progress:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.writer = SummaryWriter(str(self.folder / "tensorboard"))
         self.pending: dict[str, list[float]] = {}
+        self.since = 0.0, 0.0  # fraction and seconds at which this run took over
 
     @property
     def fraction(self) -> float:
@@ -49,8 +50,16 @@ class Progress:
         by_time = 0.0 if self.length.minutes is None else self.spent / (60 * self.length.minutes)
         return min(1.0, max(self.step / self.length.steps, by_time))
 
+    @property
+    def minutes_left(self) -> float:
+        """At the pace of this run, whatever the machine did before a resume."""
+        fraction, spent = self.since
+        done = max(self.fraction - fraction, 1e-6)
+        return (self.spent - spent) * (1 - self.fraction) / done / 60
+
     def run(self) -> Iterator[int]:
         """The steps that are left. One under way counts: what is saved within it includes it."""
+        self.since = self.fraction, self.spent
         while self.fraction < 1:
             began = time.monotonic()
             self.step += 1
@@ -70,11 +79,9 @@ class Progress:
         for name, value in means.items():
             self.curves.setdefault(name, []).append((self.step, value))
             self.writer.add_scalar(f"{self.stage}/{name}", value, self.step)
-        done = max(self.fraction, 1e-6)
-        left = self.spent * (1 - done) / done / 60
         figures = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
-        log.info("%s  step %d  %.0f %%  %.0f min left  %s",
-                 self.stage, self.step, 100 * done, left, figures)  # fmt: skip
+        log.info("%s  step %d  %.0f %%  %.0f min left  %s", self.stage, self.step,
+                 100 * self.fraction, self.minutes_left, figures)  # fmt: skip
 
     def plot(self) -> None:
         """Curves as one PNG and one JSON."""

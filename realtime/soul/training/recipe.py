@@ -55,6 +55,7 @@ log = logging.getLogger("soul.training")
 
 PROBE = "probe.safetensors"
 BASELINE = "baseline.safetensors"
+SAID = "latents/said.npy"  # the bank's latents as the student says them
 IDENTITY = "identity.safetensors"
 STAGES = (
     "bank", "listener", "autoencoder", "encode", "codebook", "teacher", "student", "match",
@@ -190,7 +191,7 @@ class Run:
 
     def train_light(self) -> None:
         painter = new_light(self.recipe.model.vae, self.encoder(), self.recipe.seed + 1)
-        said = np.load(self.folder / "latents" / "said.npy", mmap_mode="r")
+        said = np.load(self.folder / SAID, mmap_mode="r")
         self._paint(painter, self.recipe.light, "light", said)
 
     def _paint(
@@ -207,7 +208,7 @@ class Run:
     def recode(self) -> None:
         """The bank's latents as the student says them: what the light decoder learns to paint."""
         student, data = self.diffusion_model("match"), self.latents()
-        path = self.folder / "latents" / "said.npy"
+        path = self.folder / SAID
         said = fresh_array(path, data.latents.shape)
         recode(student, data, said, self.recipe.seed, self.recipe.teacher.batch)
         settle(path)

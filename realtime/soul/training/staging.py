@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from soul.model.sample import BLEND_CHUNKS
 from soul.timebase import FRAME_RATE, FRAMES_PER_LATENT, SAMPLES_PER_FRAME
 from soul.training import life, visemes
-from soul.training.adherence import asked, spoken
+from soul.training.adherence import asked
+from soul.training.figures import speaks
 from soul.training.manner import SIDES, Manner, ask, describe, mood
 from soul.training.motion import COLUMN, Motion
 from soul.training.performance import (
@@ -48,7 +49,7 @@ def speaker(rng: np.random.Generator, frames: int) -> Performance:
     """A held-out take in which its owner speaks and nobody else does; drawn until there is one."""
     while True:
         take = perform(rng, frames / FRAME_RATE, "held_out")
-        if spoken(take.motion) and not take.listening.any():
+        if speaks(take.motion[:, COLUMN["mouth_open"]]) and not take.listening.any():
             return take
 
 
@@ -117,7 +118,7 @@ def stretches(rng: np.random.Generator, frames: int) -> list[tuple[Performance, 
         listening = turns_of(take)
         first = most_even(listening, frames)
         shown = slice(first, first + frames)
-        if spoken(take.motion[shown]) and 0 < listening[shown].sum() < frames:
+        if speaks(take.motion[shown, COLUMN["mouth_open"]]) and 0 < listening[shown].sum() < frames:
             found.append((take, shown))
     return found
 

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from soul.measure.life import blinks
+from soul.measure.life import blinks, runs
 from soul.timebase import FRAME_RATE
-from soul.training.plots import runs
 
 Frames = NDArray[np.uint8]
 Curve = NDArray[np.float32]

@@ -33,6 +33,9 @@ from soul.training.diffusion import (
 from soul.training.losses import flow_matching
 from soul.training.progress import Length, Progress
 
+COUNTS = (1, 2, 4)  # of steps that the student learns to serve with
+SHARES = (0.2, 0.6, 0.2)  # of chunks, one a count
+
 
 @dataclass(frozen=True, slots=True)
 class StudentConfig:
@@ -44,8 +47,8 @@ class StudentConfig:
     peak: float = 2e-4
     teacher_steps: int = 4
     guidance: float = 1.7
-    counts: tuple[int, ...] = (1, 2, 4)  # of steps that the student learns to serve with
-    shares: tuple[float, ...] = (0.2, 0.6, 0.2)  # of chunks, one a count
+    counts: tuple[int, ...] = COUNTS
+    shares: tuple[float, ...] = SHARES
     mend: float = 1.0  # weight of what holds the student to the truth; see `mend`
     save_every: int = 200
 

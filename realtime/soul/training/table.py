@@ -20,13 +20,13 @@ from soul.measure.picture import psnr, sharpness, ssim
 from soul.model.sample import Soul, StreamState, advance
 from soul.timebase import FRAMES_PER_LATENT
 from soul.training.baseline import advance_guided
-from soul.training.figures import CLOSED, MOVES, mean_of_known
+from soul.training.figures import CLOSED, mean_of_known, speaks
 from soul.training.identity import Embedding
 from soul.training.probe import Probe, readings_of
+from soul.training.student import COUNTS
 from soul.training.takes import Actor, Frames, Step, draw_scene, drawn, live
 
 Clock = Callable[[], float]
-COUNTS = (1, 2, 4)  # of steps that the student has learned to serve with
 EVERY = FRAMES_PER_LATENT  # one picture a chunk is compared as a picture
 
 
@@ -98,9 +98,8 @@ def judge(actor: Actor, probe: Probe, eye: Embedding, config: TableConfig, numbe
     pictures, renders = actor(scene).pictures, drawn(scene).pictures
     portrait = scene.artist.portrait()
     truth, seen = readings_of(take.motion).mouth_open, probe.read(pictures).mouth_open
-    spoken = truth.std() > MOVES
     return Quality(
-        mouth_correlation=best_lag(truth, seen).correlation if spoken else float("nan"),
+        mouth_correlation=best_lag(truth, seen).correlation if speaks(truth) else float("nan"),
         closed_in_silence=closure_in_silence(seen, take.silent, CLOSED),
         identity=1.0 - cosine_distance(eye.mean(portrait[None]), eye.mean(pictures[::EVERY])),
         psnr=pairwise(psnr, pictures, renders),

@@ -16,6 +16,7 @@ from soul.measure.life import nods
 from soul.measure.lips import closure_in_silence
 from soul.timebase import FRAME_RATE
 from soul.training.figures import CLOSED, mean_of_known
+from soul.training.life import WITH_HEAD
 from soul.training.probe import VISIBLE, Probe, Readings
 from soul.training.sight import eye_for
 from soul.training.staging import dialogue
@@ -26,7 +27,6 @@ from soul.training.takes import Actor, drawn
 Mask = NDArray[np.bool_]
 
 AT_VIEWER = 0.25  # eyes that rest nearer than this to the viewer's look at them
-_WITH_HEAD = 0.4  # of the head's turn is what the eyes go back to stay on the viewer
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def at_viewer(take: Turn) -> float:
 
 def strays(read: Readings) -> NDArray[np.float32]:
     """How far from the viewer the eyes look [T]; they go against the head to stay there."""
-    return np.hypot(read.gaze_x + _WITH_HEAD * read.yaw, read.gaze_y)
+    return np.hypot(read.gaze_x + WITH_HEAD * read.yaw, read.gaze_y)
 
 
 def nods_a_minute(takes: Sequence[Turn]) -> float:

@@ -26,6 +26,7 @@ from soul.training.diffusion import (
     keep_true,
     quick,
     teach,
+    undisturbed,
 )
 from soul.training.progress import Length, Progress
 
@@ -154,8 +155,7 @@ def held_out_loss(model: Soul, clips: Clips, seed: int, heard: bool) -> float:
 @contextmanager
 def of_its_own(model: Soul, seed: int) -> Iterator[None]:
     """Random draws that follow from `seed` and disturb nobody's."""
-    devices = [model.device] if model.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
+    with undisturbed(model.device):
         torch.manual_seed(seed)
         yield
 

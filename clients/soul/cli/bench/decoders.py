@@ -28,13 +28,12 @@ from soul.training.decoders import (
     train_both,
 )
 from soul.training.evaluate import finite
-from soul.training.recipe import IDENTITY, PROBE, Run
+from soul.training.recipe import IDENTITY, PROBE, SAID, Run
 from soul.training.runs import RunError, open_run
 from soul.training.speech import SpeechError
 from soul.training.table import TableConfig
 
 FULL = "full"
-SAID = "latents/said.npy"  # beside a run: the bank's latents as its student says them
 
 
 @dataclass(frozen=True, slots=True)
