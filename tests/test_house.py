@@ -23,6 +23,8 @@ DOORS: dict[str, set[str]] = {
     "session": {"stream", "media"},
     "signaling": {"session", "stream", "web"},
     "measure": set(),
+    "checkpoints": {"model"},
+    "data": {"measure"},
     "training": {"model", "stream", "measure", "media"},  # media: what a real call does to a voice
     "web": set(),
     "client": set(),
