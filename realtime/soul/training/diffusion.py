@@ -150,8 +150,9 @@ def predict(
     model: Soul, latent: Tensor, levels: Tensor, words: Tensor, sound: Tensor | None, past: Context
 ) -> Tensor:
     """The flow at each stream's own noise level [B]."""
-    answer = model.dit(latent, levels * TIMESTEPS, words, sound, past)
-    return answer.flow.float()  # type: ignore[no-any-return]
+    heard = None if sound is None else sound.unsqueeze(1)
+    answer = model.dit(latent.unsqueeze(2), levels * TIMESTEPS, words, heard, past)
+    return answer.flow.squeeze(2).float()  # type: ignore[no-any-return]
 
 
 def start(model: Soul, peak: float, folder: Path, progress: Progress) -> Checkpoint:
@@ -301,7 +302,8 @@ def begin(model: Soul, clips: Clips, lead: int) -> list[Window]:
 def keep_true(model: Soul, windows: list[Window], clips: Clips, chunk: int, past: Tensor) -> None:
     """`past` [B, C, h, w] becomes context as chunk `chunk`, with all that was said and heard."""
     with torch.no_grad(), quick(model.device):
-        remember(model, windows, past, model.words(clips.prompts), clips.heard(model, chunk))
+        words, heard = model.words(clips.prompts), clips.heard(model, chunk)
+        remember(model, windows, past.unsqueeze(2), words, heard.unsqueeze(1))
 
 
 def copy_text_to_audio(model: Soul) -> None:
