@@ -7,14 +7,17 @@ slots and turned keys have to come to the same.
 
 import cmath
 import math
+from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import pytest
 import torch
 from torch import Tensor
 
 from soul.model.config import SOUL_5B, SOUL_MINI, SOUL_TEST, DiTConfig
-from soul.model.dit import DiT, sinusoid
+from soul.model.dit import Block, DiT, Sound, copy_text_to_audio, sinusoid
 from soul.model.rope import rotate, rotation
 from soul.model.sample import Soul, build, remember, write_sink
 from soul.model.window import Window, empty_window, gather
@@ -63,6 +66,13 @@ def test_soul_5b_counts_as_many_parameters_as_wan(giant: dict[str, Tensor]) -> N
     assert sum(p.numel() for name, p in giant.items() if not is_souls(name)) == 4_999_787_712
 
 
+def test_a_block_of_soul_5b_counts_as_many_parameters_as_wans(giant: dict[str, Tensor]) -> None:
+    for block in range(30):
+        name = f"blocks.{block}."
+        mine = [p.numel() for n, p in giant.items() if n.startswith(name) and not is_souls(n)]
+        assert sum(mine) == 163_656_704
+
+
 def test_soul_5b_adds_an_audio_attention_a_block(giant: dict[str, Tensor]) -> None:
     added = {n: p.numel() for n, p in giant.items() if is_souls(n) and n.startswith("blocks.")}
     assert sum(added.values()) == 1_133_199_360
@@ -100,6 +110,34 @@ def test_soul_5b_has_the_shapes_of_wan(
     giant: dict[str, Tensor], name: str, shape: tuple[int, ...]
 ) -> None:
     assert tuple(giant[name].shape) == shape
+
+
+def test_copied_audio_layers_say_of_a_sound_what_text_layers_say_of_words(model: Soul) -> None:
+    """A block that hears what it reads says the same once more: the paper's start."""
+    dit = deepcopy(model.dit)
+    copy_text_to_audio(dit)
+    block = cast(Block, dit.blocks[1])
+    x, words = torch.randn(2, 12, DIT.dim), torch.randn(2, 5, DIT.dim)
+    wanted = block.cross_attn(block.norm3(x), words)
+    for count in (1, 3):  # of latents; each hears the same words
+        sound = words[:, None].expand(-1, count, -1, -1)
+        torch.testing.assert_close(block.hear(x, Sound(sound, 0)), wanted, atol=1e-6, rtol=1e-5)
+    half = block.hear(x, Sound(words[:, None], 6))
+    torch.testing.assert_close(half[:, 6:], wanted[:, 6:], atol=1e-6, rtol=1e-5)
+    assert not half[:, :6].any()
+
+
+def test_audio_layers_that_let_nothing_through_leave_the_answer_as_it_is(model: Soul) -> None:
+    dit = deepcopy(model.dit)
+    copy_text_to_audio(dit)
+    latent, times = torch.randn(1, 48, 2, 4, 4), torch.tensor([500.0])
+    text, audio = torch.randn(1, 16, DIT.text_dim), torch.randn(1, 2, 13, DIT.audio_dim)
+    deaf = dit(latent, times, text, None, None).flow
+    assert not torch.allclose(dit(latent, times, text, audio, None).flow, deaf, atol=1e-3)
+    for block in cast(Iterable[Block], dit.blocks):
+        block.audio_attn.o.weight.zero_()
+        block.audio_attn.o.bias.zero_()
+    assert torch.equal(dit(latent, times, text, audio, None).flow, deaf)
 
 
 def test_soul_mini_is_small() -> None:

@@ -20,21 +20,50 @@ class ConfigError(ValueError):
     """A size that cannot be; the sentence names it and what was expected."""
 
 
+AUDIO_FORMS = ("attention", "packed")
+
+
 @dataclass(frozen=True, slots=True)
 class DiTConfig:
-    """Wan2.2-TI2V's transformer plus Soul's audio attention (arXiv 2512.13495)."""
+    """Wan2.2-TI2V's transformer plus sound in one of two forms.
+
+    "attention": Soul's audio attention in every block (arXiv 2512.13495). "packed": a latent's
+    features in one vector, narrowed and added before some blocks (OmniAvatar, arXiv 2506.18866).
+    """
 
     dim: int = 3072
     ffn_dim: int = 14336
     layers: int = 30
     heads: int = 24
     latent_channels: int = 48
+    condition_channels: int = 0  # beside the latent's own: a reference's, a mask's
     patch: int = 2  # latent cells on a token's side; one latent deep in time
     text_len: int = 512
     text_dim: int = 4096
     audio_dim: int = 1280
     freq_dim: int = 256
     eps: float = 1e-6
+    audio_form: str = "attention"
+    audio_blocks: tuple[int, ...] = ()  # packed: before which blocks it is added
+    audio_width: int = 32  # packed: of the narrowed vector
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "audio_blocks", tuple(self.audio_blocks))  # JSON has lists alone
+        if self.audio_form not in AUDIO_FORMS:
+            raise ConfigError(
+                f"dit.audio_form {self.audio_form!r} is not known; "
+                f"expected {' or '.join(AUDIO_FORMS)}"
+            )
+        if (self.audio_form == "packed") != bool(self.audio_blocks):
+            raise ConfigError(
+                f"dit.audio_blocks {list(self.audio_blocks)} do not go with "
+                f"dit.audio_form {self.audio_form!r}; packed sound, and it alone, names blocks"
+            )
+        if any(not 0 <= block < self.layers for block in self.audio_blocks):
+            raise ConfigError(
+                f"dit.audio_blocks {list(self.audio_blocks)} are not all blocks of a transformer "
+                f"with {self.layers} layers; expected numbers below {self.layers}"
+            )
 
     @property
     def head_dim(self) -> int:
@@ -118,10 +147,12 @@ class SoulConfig:
                 f"dit.dim {self.dit.dim} does not split into {self.dit.heads} heads "
                 "of an even number of channels"
             )
-        if not isinstance(self.image_size, int) and len(self.image_size) != 2:
-            raise ConfigError(
-                f"image_size {self.image_size} is neither a square's side nor height and width"
-            )
+        if not isinstance(self.image_size, int):
+            object.__setattr__(self, "image_size", tuple(self.image_size))  # JSON has lists alone
+            if len(self.image_size) != 2:
+                raise ConfigError(
+                    f"image_size {self.image_size} is neither a square's side nor height and width"
+                )
         token = self.vae.spatial * self.dit.patch
         for side in (self.height, self.width):
             if side < token or side % token:
@@ -145,6 +176,11 @@ class SoulConfig:
             raise ConfigError(
                 f"sink_distance {self.sink_distance} must exceed window {self.window}, "
                 "else the sink shares a position with a context latent"
+            )
+        if self.cue_width and self.dit.audio_form == "packed":
+            raise ConfigError(
+                f"cue_width {self.cue_width} does not go with dit.audio_form 'packed', "
+                "which has no token to tell cues by: expected 0"
             )
         for part, found, told, expected in (
             ("audio.out_dim", self.audio.out_dim, "dit.audio_dim", self.dit.audio_dim),
@@ -276,10 +312,5 @@ def from_dict(values: dict[str, Any]) -> SoulConfig:
             inner = {f.name for f in fields(kind)}
             if unknown := sorted(set(plain[part]) - inner):
                 raise ConfigError(f"unknown key {part}.{unknown[0]}; known: {sorted(inner)}")
-            plain[part] = kind(**fixed(plain[part]))
-    return SoulConfig(**fixed(plain))
-
-
-def fixed(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON's lists as the tuples that a config holds."""
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+            plain[part] = kind(**plain[part])
+    return SoulConfig(**plain)

@@ -1,11 +1,14 @@
 """The diffusion transformer: Wan2.2-TI2V with an audio attention in every block.
 
 Parameters carry Wan2.2-TI2V-5B's own names, so its checkpoint loads; what Soul adds is named
-`audio_embedding`, `blocks.N.norm_audio` and `blocks.N.audio_attn`. It knows one chunk at a time and
-the memory it is handed: not sampling, not codebooks, not time of day.
+`audio_embedding`, `blocks.N.norm_audio` and `blocks.N.audio_attn`, or `packed_audio` where sound
+is added before some blocks. It knows one chunk at a time and the memory it is handed: not
+sampling, not codebooks, not time of day.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +16,7 @@ from torch.nn import functional as F
 
 from soul.model.attention import CrossAttention, Memory, SelfAttention
 from soul.model.config import DiTConfig
+from soul.model.packed import PackedAudio
 from soul.model.rope import rotate, rotation
 from soul.model.window import Context
 
@@ -67,8 +71,9 @@ class Block(nn.Module):
         self.self_attn = SelfAttention(config)
         self.norm3 = LayerNorm(dim, eps)
         self.cross_attn = CrossAttention(config)
-        self.norm_audio = LayerNorm(dim, eps)
-        self.audio_attn = CrossAttention(config)
+        if config.audio_form == "attention":
+            self.norm_audio = LayerNorm(dim, eps)
+            self.audio_attn = CrossAttention(config)
         self.norm2 = LayerNorm(dim, eps, elementwise_affine=False)
         self.ffn = nn.Sequential(
             nn.Linear(dim, config.ffn_dim),
@@ -134,11 +139,15 @@ class DiT(nn.Module):
         super().__init__()
         dim, p = config.dim, config.patch
         self.config = config
-        self.patch_embedding = nn.Conv3d(config.latent_channels, dim, (1, p, p), (1, p, p))
+        channels = config.latent_channels + config.condition_channels
+        self.patch_embedding = nn.Conv3d(channels, dim, (1, p, p), (1, p, p))
         self.text_embedding = nn.Sequential(
             nn.Linear(config.text_dim, dim), nn.GELU(approximate="tanh"), nn.Linear(dim, dim)
         )
-        self.audio_embedding = nn.Linear(config.audio_dim, dim)
+        if config.audio_form == "attention":
+            self.audio_embedding = nn.Linear(config.audio_dim, dim)
+        else:
+            self.packed_audio = PackedAudio(config)
         self.time_embedding = nn.Sequential(
             nn.Linear(config.freq_dim, dim), nn.SiLU(), nn.Linear(dim, dim)
         )
@@ -157,8 +166,8 @@ class DiT(nn.Module):
     ) -> Pass:
         """One pass over one chunk of each stream; its latents all see each other.
 
-        `latent` [B, C, n, h, w]; `timesteps` in [0, 1000]: [B], [B, n] for each latent or
-        [B, tokens]; `text` [B, words, text_dim], padding included: Wan attends to it;
+        `latent` [B, C + conditions, n, h, w]; `timesteps` in [0, 1000]: [B], [B, n] for each latent
+        or [B, tokens]; `text` [B, words, text_dim], padding included: Wan attends to it;
         `audio` [B, k, m, audio_dim], heard by the last k latents, each its own m tokens, or None:
         the audio layers are passed by; `context` None: nothing is remembered, the latents stand at
         positions 0 .. n − 1, as in Wan's clips. With `keep` the answer has the chunk's values and
@@ -171,9 +180,8 @@ class DiT(nn.Module):
         emb = self.time_embedding(sinusoid(timesteps, self.config.freq_dim).to(x.dtype))
         time = self.time_projection(emb).unflatten(-1, (6, -1))
         words = self.text_embedding(text)
-        sound = None
-        if audio is not None:
-            sound = Sound(self.audio_embedding(audio), (n - audio.shape[1]) * rows * columns)
+        deaf = 0 if audio is None else (n - audio.shape[1]) * rows * columns
+        sound, added = self.hear(audio, deaf)
         if context is None:
             first = torch.arange(n, device=x.device).expand(len(x), -1)
             turn = rotation(first, rows, columns, self.config.head_dim)
@@ -182,6 +190,8 @@ class DiT(nn.Module):
         keys, values = [], []
         for index, block in enumerate(self.blocks):
             memory = None if context is None else recall(context, index)
+            if index in added:
+                x = x + spread(added[index], x.shape[1], deaf)
             x, key, value = block(x, time, turn, memory, words, sound)
             if keep:
                 keys.append(key if context is None else rotate(key, turn))
@@ -189,11 +199,38 @@ class DiT(nn.Module):
         flow = self.unpatch(self.head(x, emb), rows, columns)
         return Pass(flow, stacked(keys), stacked(values))
 
+    def hear(self, audio: Tensor | None, deaf: int) -> tuple[Sound | None, dict[int, Tensor]]:
+        """What blocks attend to, and what is added before some; at least one of them is nothing."""
+        if audio is None:
+            return None, {}
+        if self.config.audio_form == "packed":
+            return None, self.packed_audio(audio)
+        return Sound(self.audio_embedding(audio), deaf), {}
+
     def unpatch(self, tokens: Tensor, rows: int, columns: int) -> Tensor:
         """[B, n·rows·columns, p·p·C] → [B, C, n, rows·p, columns·p]; Wan's order of the cells."""
         p = self.config.patch
         x = tokens.view(len(tokens), -1, rows, columns, p, p, self.config.latent_channels)
         return x.permute(0, 6, 1, 2, 4, 3, 5).flatten(5, 6).flatten(3, 4)
+
+
+def spread(each: Tensor, tokens: int, deaf: int) -> Tensor:
+    """One vector a hearing latent [B, k, dim] for each of its tokens, of `tokens` in all."""
+    run = (tokens - deaf) // each.shape[1]
+    return F.pad(each.repeat_interleave(run, 1), (0, 0, deaf, 0))
+
+
+def copy_text_to_audio(dit: DiT) -> None:
+    """Soul's audio layers become copies of the same block's text layers, as the paper starts them.
+
+    The embedding of sound keeps what it holds. ValueError for packed sound, which has no such
+    layers.
+    """
+    if dit.config.audio_form != "attention":
+        raise ValueError(f"{dit.config.audio_form} sound has no layers to copy text layers to")
+    for block in cast(Iterable[Block], dit.blocks):
+        block.audio_attn.load_state_dict(block.cross_attn.state_dict())
+        block.norm_audio.load_state_dict(block.norm3.state_dict())
 
 
 def stacked(layers: list[Tensor]) -> Tensor:

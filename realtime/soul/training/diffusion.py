@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from soul.model.dit import Block
+from soul.model.dit import Block, copy_text_to_audio
 from soul.model.sample import TIMESTEPS, Soul, remember, write_sink
 from soul.model.window import Context, Window, empty_window, gather
 from soul.training.checkpoint import Checkpoint
@@ -242,7 +242,7 @@ class Lessons:
         rng = np.random.default_rng([self.seed, step])
         chunk = step % self.config.chunks
         if not self.warm and self.checkpoint.progress.fraction >= self.config.warm_start:
-            copy_text_to_audio(self.model)
+            copy_text_to_audio(self.model.dit)
             self.warm = True
         if chunk == 0 or self.rollout is None:
             self.rollout = self._begin(rng)
@@ -304,13 +304,6 @@ def keep_true(model: Soul, windows: list[Window], clips: Clips, chunk: int, past
     with torch.no_grad(), quick(model.device):
         words, heard = model.words(clips.prompts), clips.heard(model, chunk)
         remember(model, windows, past.unsqueeze(2), words, heard.unsqueeze(1))
-
-
-def copy_text_to_audio(model: Soul) -> None:
-    """Soul's audio layers start as copies of the same block's text layers."""
-    for block in blocks_of(model):
-        block.audio_attn.load_state_dict(block.cross_attn.state_dict())
-        block.norm_audio.load_state_dict(block.norm3.state_dict())
 
 
 def blocks_of(model: Soul) -> list[Block]:
