@@ -3,6 +3,7 @@
 import json
 import wave
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -12,7 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from soul.cli.main import app
-from soul.cli.plan import prompt_at, prompts_by_chunk
+from soul.cli.plan import in_time, prompt_at, prompts_by_chunk
 from soul.media.portrait import PortraitLimits
 from soul.model import sample
 from soul.model.config import PRESETS
@@ -95,6 +96,19 @@ def test_the_film_is_exactly_as_long_as_the_sound(
         assert sum(1 for _ in film.decode(video=0)) == report["frames"]
 
 
+def test_a_film_of_clips_may_be_a_rectangle(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    clips = replace(PRESETS["soul-test"], image_size=(64, 96), window=0, overlap=1, chunk=3)
+    save(build(clips, seed=0), tmp_path / "clips")
+    speech = wav(tmp_path / "speech.wav", 16_000)
+    code, _, said = run(speech, "--steps", "1", "--model", str(tmp_path / "clips"))
+    assert code == 0, said
+    with av.open(str(tmp_path / "out.mp4")) as film:
+        pictures = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    assert [picture.shape for picture in pictures] == [(64, 96, 3)] * 25
+
+
 def test_the_same_seed_gives_the_same_film(
     run: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
@@ -129,7 +143,9 @@ def test_a_prompt_is_brought_by_the_chunk_in_which_its_time_lies() -> None:
     told = ("4.0:a sad person", "0:a", "0.159:b: c", "0.16:d", "1e1:")
     prompts = [prompt_at(text) for text in told]
     expected = {0: "b: c", 1: "d", 25: "a sad person", 62: ""}
-    assert prompts_by_chunk(prompts, seconds=10.1) == expected
+    ordered = in_time(prompts, seconds=10.1)
+    assert prompts_by_chunk(ordered, 2560) == expected
+    assert prompts_by_chunk(ordered, 25 * 2560) == {0: "d", 1: "a sad person", 2: ""}
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,18 @@ def test_tall_pictures_are_cut_above_the_middle() -> None:
     assert read_portrait(encoded(picture), 50).min() > 200
 
 
+@pytest.mark.parametrize(("size", "shape"), [((100, 300), (32, 96)), ((300, 100), (96, 32))])
+def test_a_portrait_may_be_a_rectangle(size: tuple[int, int], shape: tuple[int, int]) -> None:
+    """The largest part of its shape, slightly above the middle: of a square, a third."""
+    picture = plain(size=(300, 300))
+    band = size[0]  # height, and then width: what is kept of the other side is all of it
+    left, upper = (0, int(200 * 0.35)) if band == 100 else (100, 0)
+    picture.paste((255, 255, 255), (left, upper, left + size[1], upper + size[0]))
+    got = read_portrait(encoded(picture), shape)
+    assert got.shape == (*shape, 3)
+    assert got.min() > 200
+
+
 def test_the_result_is_its_own() -> None:
     got = read_portrait(encoded(plain()), 32)
     got[0, 0] = 9  # writable

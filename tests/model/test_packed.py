@@ -1,10 +1,11 @@
 """Packed audio: the vector is what the formula says, and it reaches the blocks that are named."""
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from soul.model.config import SOUL_TEST, ConfigError, DiTConfig
 from soul.model.dit import DiT, copy_text_to_audio
@@ -24,7 +25,7 @@ def test_a_latents_frames_become_one_vector_a_block() -> None:
     short = packed.proj.weight @ row + packed.proj.bias
     short = (short - short.mean()) / (short.var(correction=0) + 1e-5).sqrt()
     short = short * packed.norm.weight + packed.norm.bias
-    (layer,) = packed.to_block
+    layer = cast(nn.Linear, packed.to_block[0])
     expected = layer.weight @ short + layer.bias
     found = packed(audio)
     assert found.keys() == {1}

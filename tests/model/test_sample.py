@@ -83,7 +83,7 @@ def roll(
 def streamed(pcm: Tensor, pieces: Sequence[int]) -> list[Tensor]:
     """Windows cut as the engine cuts them, sound arriving in `pieces`, silence at the end."""
     audio = SOUL_TEST.audio
-    format = ChunkFormat(CHUNK, audio.past_samples, audio.lookahead_samples, 4, 64)
+    format = ChunkFormat(CHUNK, audio.past_samples, audio.lookahead_samples, 4, 64, 64)
     schedule, found, at = Schedule(format, backlog=2), list[Tensor](), 0
     sound = torch.cat((pcm, torch.zeros(CHUNK + AHEAD))).numpy()
     while len(found) < -(-len(pcm) // CHUNK):
@@ -423,6 +423,20 @@ def test_pictures_may_be_rectangles(model: Soul, chunk: int) -> None:
     for _ in range(3):
         pictures = advance(wide, [state], torch.zeros(1, wide.config.window_samples), steps=1)
         assert pictures.shape == (1, 4 * chunk, 32, 96, 3)
+
+
+@pytest.mark.parametrize("changes", [{}, {"window": 0, "overlap": 1, "chunk": 2}])
+def test_the_transformer_may_compute_in_bfloat16(
+    model: Soul, portraits: Tensor, changes: dict[str, Any]
+) -> None:
+    """Latents, their noise and the steps between them stay in float32."""
+    whole, half = like(model, **changes), like(model, **changes)
+    half.dit.to(torch.bfloat16)
+    heard = cut(whole.config, voice(0, 4))
+    wanted, found = (roll(m, portraits[0], heard).latents for m in (whole, half))
+    assert found.dtype == torch.float32
+    assert torch.linalg.vector_norm(found - wanted) < 0.05 * torch.linalg.vector_norm(wanted)
+    assert not torch.equal(found, wanted)
 
 
 def test_each_latent_of_a_chunk_hears_what_it_would_hear_alone(

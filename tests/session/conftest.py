@@ -12,7 +12,7 @@ from soul.stream.types import ChunkFormat, Frames, Pictures, StageTimes, Work
 from soul.stream.worker import WorkerError
 from viewers import Viewer, beeps, until
 
-FORMAT = ChunkFormat(2560, 5320, 520, 4, 64)
+FORMAT = ChunkFormat(2560, 5320, 520, 4, 64, 64)
 TIMES = StageTimes(0.001, 0.006, 0.002, 0.001)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from soul.stream.types import ChunkFormat, Frames, Pictures, StreamId, Work
 
 FORM = ChunkFormat(
-    chunk_samples=8, past_samples=13, lookahead_samples=3, frames_per_chunk=4, image_size=2
+    chunk_samples=8, past_samples=13, lookahead_samples=3, frames_per_chunk=4, height=2, width=2
 )
 
 

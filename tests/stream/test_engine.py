@@ -13,7 +13,12 @@ from soul.stream.types import ChunkFormat, ChunkSkipped, Event, Frames, FramesRe
 from soul.timebase import samples_to_ns
 
 FORM = ChunkFormat(
-    chunk_samples=2560, past_samples=5320, lookahead_samples=520, frames_per_chunk=4, image_size=2
+    chunk_samples=2560,
+    past_samples=5320,
+    lookahead_samples=520,
+    frames_per_chunk=4,
+    height=2,
+    width=2,
 )
 PACKET = 320
 MS = 1_000_000

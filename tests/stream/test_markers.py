@@ -18,7 +18,12 @@ from soul.stream.types import (
 )
 
 FORM = ChunkFormat(
-    chunk_samples=2560, past_samples=5320, lookahead_samples=520, frames_per_chunk=4, image_size=2
+    chunk_samples=2560,
+    past_samples=5320,
+    lookahead_samples=520,
+    frames_per_chunk=4,
+    height=2,
+    width=2,
 )
 
 

@@ -1,5 +1,6 @@
 """Many streams through one tiny model: the same pictures as the one rollout, and states apart."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +33,8 @@ def model() -> Soul:
 
 
 def portrait(seed: int) -> Pictures:
-    size = SOUL_TEST.image_size
-    return np.random.default_rng(seed).integers(0, 256, (size, size, 3), np.uint8)
+    shape = (SOUL_TEST.height, SOUL_TEST.width, 3)
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
 def sound(seed: int) -> Samples:
@@ -137,8 +138,19 @@ def test_stage_times_are_by_the_clock_given(model: Soul) -> None:
 def test_format_and_steps_are_the_models(model: Soul) -> None:
     performer = Performer(model, Ticks())
     assert performer.format.window_samples == SOUL_TEST.window_samples
-    assert performer.format.image_size == 64
+    assert (performer.format.height, performer.format.width) == (64, 64)
     assert performer.steps == SOUL_TEST.steps
+
+
+def test_a_model_of_rectangles_and_longer_chunks_is_served_as_well() -> None:
+    wide = sample.build(replace(SOUL_TEST, image_size=(32, 64), chunk=2), seed=1)
+    performer = Performer(wide, Ticks())
+    form = performer.format
+    assert (form.height, form.width, form.frames_per_chunk) == (32, 64, 8)
+    warm_up(performer)
+    performer.open("a", np.zeros((32, 64, 3), np.uint8), "", seed=5)
+    heard = np.zeros(form.window_samples, np.float32)
+    assert perform(performer, Work("a", 0, heard, 2, 0))[0].pictures.shape == (8, 32, 64, 3)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +211,7 @@ def test_weights_are_loaded_from_a_folder_and_missing_ones_are_named(
     try:
         save(model, tmp_path)
         performer = load_performer(str(tmp_path), "cpu", threads=1)
-        assert performer.format.image_size == SOUL_TEST.image_size
+        assert performer.format.height == SOUL_TEST.height
         with pytest.raises(WeightsError, match="no-such-soul"):
             load_performer("no-such-soul", "cpu", threads=1)
     finally:

@@ -9,10 +9,15 @@ from soul.stream.schedule import Schedule
 from soul.stream.types import ChunkFormat, Pcm, Samples
 
 SMALL = ChunkFormat(
-    chunk_samples=8, past_samples=13, lookahead_samples=3, frames_per_chunk=4, image_size=4
+    chunk_samples=8, past_samples=13, lookahead_samples=3, frames_per_chunk=4, height=4, width=4
 )
 MINI = ChunkFormat(
-    chunk_samples=2560, past_samples=5320, lookahead_samples=520, frames_per_chunk=4, image_size=256
+    chunk_samples=2560,
+    past_samples=5320,
+    lookahead_samples=520,
+    frames_per_chunk=4,
+    height=256,
+    width=256,
 )
 
 

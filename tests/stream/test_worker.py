@@ -358,7 +358,7 @@ async def test_a_real_model_runs_in_the_process_and_flashes_for_beeps(tmp_path: 
     try:
         form, inbox = worker.format, Inbox()
         assert (worker.steps, form.window_samples) == (SOUL_TEST.steps, SOUL_TEST.window_samples)
-        portrait = np.zeros((form.image_size, form.image_size, 3), np.uint8)
+        portrait = np.zeros((form.height, form.width, 3), np.uint8)
         await worker.open_stream("a", portrait, "a person", 0, inbox)
         moment = np.arange(form.window_samples) - form.past_samples
         beep = 0.5 * np.sin(2 * np.pi * 1000 * moment / 16_000)

@@ -39,11 +39,11 @@ class FilmError(Exception):
 class Film:
     """A film in the making. Leaving it well moves it to `path`; leaving it by an error deletes it.
 
-    `sound` float32 [channels, m] at 48 kHz decides the length; `size` is the pictures' side in
-    pixels.
+    `sound` float32 [channels, m] at 48 kHz decides the length; `size` is the pictures' height
+    and width in pixels.
     """
 
-    def __init__(self, path: Path, size: int, sound: NDArray[np.float32]) -> None:
+    def __init__(self, path: Path, size: tuple[int, int], sound: NDArray[np.float32]) -> None:
         self._path = path
         self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
         self._sound = sound
@@ -86,7 +86,7 @@ class Film:
         return FilmError(f"{str(self._path)!r} could not be written: {error}")
 
     def add(self, pictures: NDArray[np.uint8]) -> None:
-        """Appends pictures [n, size, size, 3] RGB, and the sound that belongs to them."""
+        """Appends pictures [n, height, width, 3] RGB, and the sound that belongs to them."""
         for picture in pictures:
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts = self._pictures * TICKS_PER_PICTURE
@@ -142,7 +142,7 @@ def can_encode(codec: str, container: str = "mp4") -> bool:
     """Whether `codec` encodes a frame: a name in a list proves nothing."""
     try:
         with av.open(io.BytesIO(), "w", format=container) as film:
-            stream = _video_stream(film, codec, 64)
+            stream = _video_stream(film, codec, (64, 64))
             frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
             frame.pts, frame.time_base = 0, Fraction(1, OPUS_RATE)
             return bool(list(stream.encode(frame)) + list(stream.encode(None)))
@@ -167,11 +167,11 @@ def encodes_sound(codec: str = AUDIO_CODEC, container: str = "mp4") -> bool:
         return False
 
 
-def _video_stream(container: OutputContainer, codec: str, size: int) -> VideoStream:
+def _video_stream(container: OutputContainer, codec: str, size: tuple[int, int]) -> VideoStream:
     stream = container.add_stream(codec, rate=FRAME_RATE, options=VIDEO_OPTIONS.get(codec, {}))
     if not isinstance(stream, VideoStream):
         raise ValueError(f"{codec} is no video codec")
-    stream.width = stream.height = size
+    stream.height, stream.width = size
     stream.pix_fmt = "yuv420p"
     if codec != "mpeg4":  # whose clock has 16 bits: it counts pictures
         stream.codec_context.time_base = Fraction(1, OPUS_RATE)

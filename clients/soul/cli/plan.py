@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from soul.timebase import AUDIO_RATE, SAMPLES_PER_LATENT
+from soul.timebase import AUDIO_RATE
 
 
 class PlanError(Exception):
@@ -62,15 +62,20 @@ def prompt_at(text: str) -> PromptAt:
     return PromptAt(seconds, prompt)
 
 
-def prompts_by_chunk(prompts: Sequence[PromptAt], seconds: float) -> dict[int, str]:
-    """Which prompt each chunk brings, as in a call: that in which its time lies; the next follows.
-
-    Of several in one chunk the latest. PlanError if a film of `seconds` ends before one of them.
-    """
+def in_time(prompts: Sequence[PromptAt], seconds: float) -> list[PromptAt]:
+    """The prompts by their time; PlanError if a film of `seconds` ends before one of them."""
     ordered = sorted(prompts, key=lambda one: one.seconds)
     if ordered and ordered[-1].seconds >= seconds:
         raise PlanError(
             f"--at names {ordered[-1].seconds:g} s, but the recording ends at {seconds:g} s; "
             "expected a time before its end"
         )
-    return {int(one.seconds * AUDIO_RATE) // SAMPLES_PER_LATENT: one.prompt for one in ordered}
+    return ordered
+
+
+def prompts_by_chunk(ordered: Sequence[PromptAt], chunk_samples: int) -> dict[int, str]:
+    """Which prompt each chunk brings, as in a call: that in which its time lies; the next follows.
+
+    Of several in one chunk the latest.
+    """
+    return {int(one.seconds * AUDIO_RATE) // chunk_samples: one.prompt for one in ordered}

@@ -22,7 +22,7 @@ from rich.progress import (
 
 from soul.cli.console import stderr
 from soul.cli.film import Film, FilmError, pictures_for
-from soul.cli.plan import AnimateConfig, Report, prompts_by_chunk
+from soul.cli.plan import AnimateConfig, Report, in_time, prompts_by_chunk
 from soul.cli.sound import Sound, read_sound
 from soul.media.portrait import portrait_bytes, read_portrait
 from soul.model import sample
@@ -40,15 +40,17 @@ def make(config: AnimateConfig, portrait: Path, speech: Path) -> Report:
     if config.output.suffix.lower() != ".mp4":
         raise FilmError(f"the output is {str(config.output)!r}; expected a name ending in .mp4")
     sound = read_sound(speech)
-    prompts = prompts_by_chunk(config.at, sound.seconds)
+    ordered = in_time(config.at, sound.seconds)
     picture_data = portrait_bytes(portrait)
     model = load(config.model, config.device)
-    picture = read_portrait(picture_data, model.config.side)
+    prompts = prompts_by_chunk(ordered, model.config.chunk_samples)
+    size = model.config.height, model.config.width
+    picture = read_portrait(picture_data, size)
     frames = pictures_for(sound.film.shape[1])
     stopwatch = _Stopwatch(time.perf_counter)
     with (
         _progress() as progress,
-        Film(config.output, model.config.side, sound.film) as film,
+        Film(config.output, size, sound.film) as film,
     ):
         task = progress.add_task(config.output.name, total=frames)
         shown = 0
@@ -75,7 +77,7 @@ def render(
     config: AnimateConfig,
     prompts: Mapping[int, str],
 ) -> Iterator[Picture]:
-    """The film's pictures, a chunk at a time: uint8 [4, size, size, 3] each.
+    """The film's pictures, a chunk at a time: uint8 [4n, height, width, 3] each.
 
     `prompts` by the chunk that brings them.
     """

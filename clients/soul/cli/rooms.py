@@ -90,7 +90,7 @@ def live_rooms(model: str, device: str, threads: int, markers: bool = False) -> 
 
     def read(data: bytes) -> Picture:
         try:
-            return read_portrait(data, keeper.format.image_size)
+            return read_portrait(data, (keeper.format.height, keeper.format.width))
         except PortraitError as error:
             raise Refused("portrait", str(error)) from error
 

@@ -1,4 +1,4 @@
-"""An uploaded picture → the square RGB portrait that the model takes; strict about bad input.
+"""An uploaded picture → the RGB portrait that the model takes; strict about bad input.
 
 Knows no model and no network: bytes in, array out. Nothing is decoded before its size is known.
 """
@@ -35,13 +35,17 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # GIF and WebP with on
 _EXPECTED = "expected a PNG, JPEG, WebP, GIF, BMP or TIFF picture"
 
 
-def read_portrait(data: bytes, size: int, limits: PortraitLimits = _LIMITS) -> Image:
-    """`data` of an image file → uint8 [size, size, 3] RGB; PortraitError if it is no good.
+def read_portrait(
+    data: bytes, size: int | tuple[int, int], limits: PortraitLimits = _LIMITS
+) -> Image:
+    """`data` of an image file → uint8 [height, width, 3] RGB; PortraitError if it is no good.
 
-    Turned as EXIF says, composited over a soft backdrop if it is transparent, cut to the largest
-    square (slightly above the middle, where faces are) and resized with Lanczos' filter.
+    `size` is height and width, or a square's side. Turned as EXIF says, composited over a soft
+    backdrop if it is transparent, cut to the largest part of that shape (slightly above the middle,
+    where faces are) and resized with Lanczos' filter.
     """
-    if size < 1:
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < 1:
         raise ValueError(f"portrait size {size}: expected at least 1 pixel")
     if len(data) > limits.max_bytes:
         raise PortraitError(
@@ -53,7 +57,7 @@ def read_portrait(data: bytes, size: int, limits: PortraitLimits = _LIMITS) -> I
             warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
             with Pillow.open(io.BytesIO(data), formats=_FORMATS) as opened:
                 _check(opened, limits)
-                return _square(_rgb(opened, limits), size, limits)
+                return _cut(_rgb(opened, limits), height, width, limits)
     except UnidentifiedImageError as error:
         raise PortraitError(f"{len(data)} bytes are no picture: {_EXPECTED}.") from error
     except Pillow.DecompressionBombError as error:
@@ -65,7 +69,9 @@ def read_portrait(data: bytes, size: int, limits: PortraitLimits = _LIMITS) -> I
         raise PortraitError(f"The picture cannot be decoded ({error}): {_EXPECTED}.") from error
 
 
-def read_portrait_file(path: Path, size: int, limits: PortraitLimits = _LIMITS) -> Image:
+def read_portrait_file(
+    path: Path, size: int | tuple[int, int], limits: PortraitLimits = _LIMITS
+) -> Image:
     """As `read_portrait`, from a file; PortraitError if it cannot be read."""
     return read_portrait(portrait_bytes(path, limits), size, limits)
 
@@ -142,10 +148,11 @@ def _eight_bits(picture: Pillow.Image) -> Pillow.Image:
     return Pillow.fromarray((np.clip(values / top, 0, 1) * 255 + 0.5).astype(np.uint8))
 
 
-def _square(picture: Pillow.Image, size: int, limits: PortraitLimits) -> Image:
-    side = min(picture.size)
-    left = (picture.width - side) // 2
-    upper = int((picture.height - side) * limits.crop_height)
-    box = (left, upper, left + side, upper + side)
-    resized = picture.resize((size, size), Pillow.Resampling.LANCZOS, box=box, reducing_gap=3.0)
+def _cut(picture: Pillow.Image, height: int, width: int, limits: PortraitLimits) -> Image:
+    across = min(picture.width, picture.height * width // height)
+    down = min(picture.height, picture.width * height // width)
+    left = (picture.width - across) // 2
+    upper = int((picture.height - down) * limits.crop_height)
+    box = (left, upper, left + across, upper + down)
+    resized = picture.resize((width, height), Pillow.Resampling.LANCZOS, box=box, reducing_gap=3.0)
     return np.asarray(resized, dtype=np.uint8).copy()

@@ -40,7 +40,7 @@ class LayerNorm(nn.LayerNorm):
 
 def runs(x: Tensor, like: Tensor) -> Tensor:
     """`x` [B, tokens, dim] as the equal runs of tokens that `like` [B, groups, dim] speaks for."""
-    return x.unflatten(1, (like.shape[1], -1))
+    return x.unflatten(1, (like.shape[1], -1))  # type: ignore[no-any-return]
 
 
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
@@ -155,6 +155,11 @@ class DiT(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.head = Head(config)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in; a window's keys and values are of this type."""
+        return self.patch_embedding.weight.dtype
+
     def forward(
         self,
         latent: Tensor,
@@ -174,12 +179,12 @@ class DiT(nn.Module):
         its keys, turned to its positions, but unturned without context.
         """
         n, (rows, columns) = latent.shape[2], (s // self.config.patch for s in latent.shape[-2:])
-        x = self.patch_embedding(latent).flatten(2).transpose(1, 2)
+        x = self.patch_embedding(latent.to(self.dtype)).flatten(2).transpose(1, 2)
         if timesteps.dim() == 1:
             timesteps = timesteps.unsqueeze(1)
         emb = self.time_embedding(sinusoid(timesteps, self.config.freq_dim).to(x.dtype))
         time = self.time_projection(emb).unflatten(-1, (6, -1))
-        words = self.text_embedding(text)
+        words = self.text_embedding(text.to(self.dtype))
         deaf = 0 if audio is None else (n - audio.shape[1]) * rows * columns
         sound, added = self.hear(audio, deaf)
         if context is None:
@@ -204,8 +209,8 @@ class DiT(nn.Module):
         if audio is None:
             return None, {}
         if self.config.audio_form == "packed":
-            return None, self.packed_audio(audio)
-        return Sound(self.audio_embedding(audio), deaf), {}
+            return None, self.packed_audio(audio.to(self.dtype))
+        return Sound(self.audio_embedding(audio.to(self.dtype)), deaf), {}
 
     def unpatch(self, tokens: Tensor, rows: int, columns: int) -> Tensor:
         """[B, n·rows·columns, p·p·C] → [B, C, n, rows·p, columns·p]; Wan's order of the cells."""

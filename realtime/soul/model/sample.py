@@ -118,7 +118,7 @@ def open_stream(model: Soul, portrait: Tensor, prompt: str, seed: int) -> Stream
     pivotal = model.encoder.still(picture)
     reference = model.decoder.refer(picture, pivotal)
     words = model.words([prompt])
-    window = empty_window(model.config, model.device, pivotal.dtype)
+    window = empty_window(model.config, model.device, model.dit.dtype)
     if not model.config.clips:
         write_sink(model, [window], pivotal, words)
     noise = torch.Generator(model.device).manual_seed(seed)

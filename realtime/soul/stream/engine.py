@@ -319,8 +319,8 @@ class Engine:
                 f"pictures of chunk {frames.chunk} of stream {frames.stream!r} came, "
                 f"but {expected} of stream {self._stream!r} was expected"
             )
-        size = self._format.image_size
-        shape = (self._format.frames_per_chunk, size, size, 3)
+        form = self._format
+        shape = (form.frames_per_chunk, form.height, form.width, 3)
         if frames.pictures.shape != shape:
             raise ValueError(f"pictures have shape {frames.pictures.shape}: {shape} was expected")
 

@@ -32,7 +32,7 @@ def load_performer(weights: str, device: str, threads: int) -> "Performer":
 def warm_up(performer: "Performer") -> None:
     """Run a chunk at each step count, so that no viewer waits for what happens only once."""
     stream, format = "warm-up", performer.format
-    portrait = np.zeros((format.image_size, format.image_size, 3), np.uint8)
+    portrait = np.zeros((format.height, format.width, 3), np.uint8)
     silence = np.zeros(format.window_samples, np.float32)
     performer.open(stream, portrait, "", seed=0)
     for chunk, steps in enumerate((performer.steps, 1)):
@@ -58,7 +58,8 @@ class Performer:
             past_samples=config.audio.past_samples,
             lookahead_samples=config.audio.lookahead_samples,
             frames_per_chunk=config.chunk_frames,
-            image_size=config.side,
+            height=config.height,
+            width=config.width,
         )
 
     @property
@@ -67,12 +68,12 @@ class Performer:
 
     @torch.inference_mode()
     def open(self, stream: StreamId, portrait: Pictures, prompt: str, seed: int) -> None:
-        """Begin a stream with `portrait` uint8 [size, size, 3]; ValueError if it is not that."""
-        size = self._model.config.side
-        if portrait.shape != (size, size, 3) or portrait.dtype != np.uint8:
+        """Begin a stream with `portrait` uint8 [height, width, 3]; ValueError if it is not that."""
+        expected = (self._model.config.height, self._model.config.width, 3)
+        if portrait.shape != expected or portrait.dtype != np.uint8:
             raise ValueError(
                 f"the portrait has shape {portrait.shape} of {portrait.dtype}: "
-                f"({size}, {size}, 3) of uint8 was expected"
+                f"{expected} of uint8 was expected"
             )
         if stream in self._states:
             raise ValueError(f"stream {stream!r} is open already")

@@ -26,7 +26,8 @@ class ChunkFormat:
     past_samples: int
     lookahead_samples: int
     frames_per_chunk: int
-    image_size: int  # pixels, square
+    height: int  # pixels of a picture
+    width: int
 
     @property
     def window_samples(self) -> int:
@@ -119,7 +120,7 @@ class Performs(Protocol):
         ...
 
     def open(self, stream: StreamId, portrait: Pictures, prompt: str, seed: int) -> None:
-        """Begin a stream with `portrait` [size, size, 3]; ValueError says what is wrong with it."""
+        """Begin a stream with `portrait` [height, width, 3]; ValueError tells what is wrong."""
         ...
 
     def perform(self, works: Sequence[Work]) -> Iterator[Frames]:

@@ -45,7 +45,7 @@ def run(performer: Performs, chunks: int) -> Iterable[StageTimes]:
     """The times of `chunks` chunks of one stream that hears noise."""
     form = performer.format
     rng = np.random.default_rng(0)
-    portrait = np.full((form.image_size, form.image_size, 3), 128, np.uint8)
+    portrait = np.full((form.height, form.width, 3), 128, np.uint8)
     performer.open(STREAM, portrait, "", seed=0)
     for chunk in range(chunks + SKIPPED + 1):
         pcm = rng.normal(0, 0.1, form.window_samples).astype(np.float32)
