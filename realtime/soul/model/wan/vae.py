@@ -231,7 +231,7 @@ class WanVae(nn.Module):
     def encode_group(self, frames: Tensor, features: list[Feature]) -> Tensor:
         """One or four frames → their latent [B, 1, 48, h, w]; moves `features` on."""
         folded = patchify(frames.transpose(1, 2), self.config.patch)
-        both = self.quant_conv(self.encoder(folded, feat_cache=features, feat_idx=[0]))
+        both: Tensor = self.quant_conv(self.encoder(folded, feat_cache=features, feat_idx=[0]))
         raw, _ = both.transpose(1, 2).chunk(2, 2)  # the second half would be the log variance
         mean, deviation = self.mean.to(raw.device), self.deviation.to(raw.device)
         return ((raw - mean) / deviation).to(raw.dtype)

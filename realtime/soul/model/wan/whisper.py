@@ -36,6 +36,7 @@ FEATURE_SAMPLES = STRIDE * MEL_HOP  # 320: 20 ms
 FEATURE_RATE = exact_div(AUDIO_RATE, FEATURE_SAMPLES)  # 50 a second
 TOKENS_PER_FRAME = 2  # features a picture: at 25 pictures a second each exactly once
 TOKENS_PER_LATENT = TOKENS_PER_FRAME * FRAMES_PER_LATENT
+SILENCE = float(scaled(torch.tensor(-torch.inf), CEILING))  # what `log_mel` gives for none
 
 # The sizes by their names in transformers' `config.json`, in the order of `WhisperSizes`.
 SIZES = (
@@ -213,7 +214,8 @@ def aligned(features: Tensor, latents: int, fps: int) -> Tensor:
     """
     frames = [max(0, frame) for frame in range(1 - FRAMES_PER_LATENT, 1 + 4 * (latents - 1))]
     places = [FEATURE_RATE // TOKENS_PER_FRAME * token for frame in frames for token in pair(frame)]
-    return taken(features, places, fps).unflatten(1, (latents, TOKENS_PER_LATENT))
+    found = taken(features, places, fps)
+    return found.view(len(found), latents, TOKENS_PER_LATENT, -1)
 
 
 def pair(frame: int) -> range:
@@ -246,8 +248,7 @@ def listen(net: Any, pcm: Tensor, hearing: Hearing) -> Tensor:
     if pcm.shape[-1] != hearing.window_samples:
         raise SoundError(f"a latent hears {hearing.window_samples} samples, got {pcm.shape[-1]}")
     mel = log_mel(pcm, net.config.num_mel_bins)
-    silence = scaled(torch.tensor(-torch.inf), CEILING).item()
-    mel = F.pad(mel, (0, STRIDE * hearing.positions - mel.shape[-1]), value=silence)
+    mel = F.pad(mel, (0, STRIDE * hearing.positions - mel.shape[-1]), value=SILENCE)
     features = net(mel.to(net.dtype)).last_hidden_state
     origin = hearing.past * hearing.fps
     step = FEATURE_RATE // TOKENS_PER_FRAME
