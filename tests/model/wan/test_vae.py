@@ -102,6 +102,19 @@ def test_weights_that_are_only_named_have_real_means() -> None:
     torch.testing.assert_close(vae.deviation.flatten(), torch.tensor(TINY.deviation))
 
 
+def test_weights_loaded_in_half_precision_answer_in_it(
+    vae: WanVae, film: Tensor, latents: Tensor
+) -> None:
+    with torch.device("meta"):
+        half = WanVae(TINY)
+    weights = {name: tensor.bfloat16() for name, tensor in vae.state_dict().items()}
+    half.load_state_dict(weights, assign=True)
+    coded = half.requires_grad_(False).encode(film.bfloat16())
+    shown = half.decode(coded)
+    assert coded.dtype == shown.dtype == torch.bfloat16
+    assert (coded - latents).norm() < 0.05 * latents.norm()
+
+
 def test_it_agrees_with_diffusers(vae: WanVae, film: Tensor, latents: Tensor) -> None:
     net = network(TINY).eval().requires_grad_(False)
     net.load_state_dict(vae.state_dict())  # its own names, all of them and no others
