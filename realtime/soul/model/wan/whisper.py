@@ -281,7 +281,11 @@ class Difference:
 
 
 def compare(net: Any, pcm: Tensor, hearings: Sequence[Hearing]) -> list[Difference]:
-    """What each of `hearings` costs on a recording [n] of up to 30 s."""
+    """What each of `hearings` costs on a recording [n] of up to 30 s.
+
+    Three things differ: what is heard, the ceiling of the range, and the places: a window counts
+    its own from 0, where offline a feature's place is that in the recording.
+    """
     whole = offline(net, pcm.unsqueeze(0))
     found = []
     for hearing in hearings:
