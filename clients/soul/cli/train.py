@@ -21,6 +21,12 @@ NEEDED = {
     "matplotlib": "matplotlib",
     "tensorboard": "tensorboard",
 }
+NEEDED_BY_WAN = {
+    "diffusers": "diffusers",
+    "transformers": "transformers",
+    "sentencepiece": "sentencepiece",
+    "ftfy": "ftfy",
+}
 
 
 def train(
@@ -136,10 +142,20 @@ def need_device(device: str) -> None:
 
 def need_extra(purpose: str) -> None:
     """Ends the command with one sentence if the training extra is not installed."""
-    missing = [name for module, name in NEEDED.items() if importlib.util.find_spec(module) is None]
+    need_modules(purpose, NEEDED, "training")
+
+
+def need_wan(purpose: str) -> None:
+    """Ends the command with one sentence if the wan extra, of the 5B, is not installed."""
+    need_modules(purpose, NEEDED_BY_WAN, "wan")
+
+
+def need_modules(purpose: str, needed: dict[str, str], extra: str) -> None:
+    """Ends the command with one sentence if a module of `needed` is not installed."""
+    missing = [name for module, name in needed.items() if importlib.util.find_spec(module) is None]
     if missing:
         names = ", ".join(missing)
-        fail(f"{purpose} needs {names}: install it with pip install 'soul-live[training]'")
+        fail(f"{purpose} needs {names}: install it with pip install 'soul-live[{extra}]'")
 
 
 def need_voices(purpose: str) -> None:
