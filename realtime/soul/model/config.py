@@ -20,21 +20,50 @@ class ConfigError(ValueError):
     """A size that cannot be; the sentence names it and what was expected."""
 
 
+AUDIO_FORMS = ("attention", "packed")
+
+
 @dataclass(frozen=True, slots=True)
 class DiTConfig:
-    """Wan2.2-TI2V's transformer plus Soul's audio attention (arXiv 2512.13495)."""
+    """Wan2.2-TI2V's transformer plus sound in one of two forms.
+
+    "attention": Soul's audio attention in every block (arXiv 2512.13495). "packed": a latent's
+    features in one vector, narrowed and added before some blocks (OmniAvatar, arXiv 2506.18866).
+    """
 
     dim: int = 3072
     ffn_dim: int = 14336
     layers: int = 30
     heads: int = 24
     latent_channels: int = 48
+    condition_channels: int = 0  # beside the latent's own: a reference's, a mask's
     patch: int = 2  # latent cells on a token's side; one latent deep in time
     text_len: int = 512
     text_dim: int = 4096
     audio_dim: int = 1280
     freq_dim: int = 256
     eps: float = 1e-6
+    audio_form: str = "attention"
+    audio_blocks: tuple[int, ...] = ()  # packed: before which blocks it is added
+    audio_width: int = 32  # packed: of the narrowed vector
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "audio_blocks", tuple(self.audio_blocks))  # JSON has lists alone
+        if self.audio_form not in AUDIO_FORMS:
+            raise ConfigError(
+                f"dit.audio_form {self.audio_form!r} is not known; "
+                f"expected {' or '.join(AUDIO_FORMS)}"
+            )
+        if (self.audio_form == "packed") != bool(self.audio_blocks):
+            raise ConfigError(
+                f"dit.audio_blocks {list(self.audio_blocks)} do not go with "
+                f"dit.audio_form {self.audio_form!r}; packed sound, and it alone, names blocks"
+            )
+        if any(not 0 <= block < self.layers for block in self.audio_blocks):
+            raise ConfigError(
+                f"dit.audio_blocks {list(self.audio_blocks)} are not all blocks of a transformer "
+                f"with {self.layers} layers; expected numbers below {self.layers}"
+            )
 
     @property
     def head_dim(self) -> int:

@@ -1,7 +1,8 @@
 """The diffusion transformer: Wan2.2-TI2V with an audio attention in every block.
 
 Parameters carry Wan2.2-TI2V-5B's own names, so its checkpoint loads; what Soul adds is named
-`audio_embedding`, `blocks.N.norm_audio` and `blocks.N.audio_attn`. It knows one latent at a time
+`audio_embedding`, `blocks.N.norm_audio` and `blocks.N.audio_attn`, or `packed_audio` where sound
+is added before some blocks. It knows one latent at a time
 and the memory it is handed: not sampling, not codebooks, not time of day.
 """
 
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 
 from soul.model.attention import CrossAttention, Memory, SelfAttention
 from soul.model.config import DiTConfig
+from soul.model.packed import PackedAudio
 from soul.model.rope import rotate, rotation
 from soul.model.window import Context
 
@@ -44,8 +46,9 @@ class Block(nn.Module):
         self.self_attn = SelfAttention(config)
         self.norm3 = LayerNorm(dim, eps)
         self.cross_attn = CrossAttention(config)
-        self.norm_audio = LayerNorm(dim, eps)
-        self.audio_attn = CrossAttention(config)
+        attended = config.audio_form == "attention"
+        self.norm_audio = LayerNorm(dim, eps) if attended else None
+        self.audio_attn = CrossAttention(config) if attended else None
         self.norm2 = LayerNorm(dim, eps, elementwise_affine=False)
         self.ffn = nn.Sequential(
             nn.Linear(dim, config.ffn_dim),
@@ -68,7 +71,7 @@ class Block(nn.Module):
         seen, key, value = self.self_attn(self.norm1(x) * (1 + scale) + shift, turn, memory)
         x = x + seen * gate
         x = x + self.cross_attn(self.norm3(x), text)
-        if audio is not None:
+        if audio is not None and self.norm_audio is not None and self.audio_attn is not None:
             x = x + self.audio_attn(self.norm_audio(x), audio)
         x = x + self.ffn(self.norm2(x) * (1 + scale2) + shift2) * gate2
         return x, key, value
@@ -104,11 +107,14 @@ class DiT(nn.Module):
         super().__init__()
         dim, p = config.dim, config.patch
         self.config = config
-        self.patch_embedding = nn.Conv3d(config.latent_channels, dim, (1, p, p), (1, p, p))
+        channels = config.latent_channels + config.condition_channels
+        self.patch_embedding = nn.Conv3d(channels, dim, (1, p, p), (1, p, p))
         self.text_embedding = nn.Sequential(
             nn.Linear(config.text_dim, dim), nn.GELU(approximate="tanh"), nn.Linear(dim, dim)
         )
-        self.audio_embedding = nn.Linear(config.audio_dim, dim)
+        packed = config.audio_form == "packed"
+        self.audio_embedding = None if packed else nn.Linear(config.audio_dim, dim)
+        self.packed_audio = PackedAudio(config) if packed else None
         self.time_embedding = nn.Sequential(
             nn.Linear(config.freq_dim, dim), nn.SiLU(), nn.Linear(dim, dim)
         )
@@ -126,8 +132,9 @@ class DiT(nn.Module):
     ) -> Pass:
         """One pass over one latent of each stream.
 
-        `latent` [B, C, h, w]; `timesteps` [B] or [B, tokens] in [0, 1000]; `text` [B, n, text_dim];
-        `audio` [B, m, audio_dim] or None (no sound: the audio layers are passed by);
+        `latent` [B, C + conditions, h, w]; `timesteps` [B] or [B, tokens] in [0, 1000];
+        `text` [B, n, text_dim]; `audio` [B, m, audio_dim], packed one row a frame, or None (no
+        sound: the audio layers are passed by);
         `context` None for the pivotal latent, which sees itself alone and whose keys stay unturned.
         """
         rows, columns = (side // self.config.patch for side in latent.shape[-2:])
@@ -137,7 +144,7 @@ class DiT(nn.Module):
         emb = self.time_embedding(sinusoid(timesteps, self.config.freq_dim).to(x.dtype))
         time = self.time_projection(emb).unflatten(-1, (6, -1))
         words = self.text_embedding(text)
-        sound = None if audio is None else self.audio_embedding(audio)
+        sound, added = self.sound(audio)
         if context is None:
             first = torch.zeros(len(x), dtype=torch.long, device=x.device)
             turn = rotation(first, rows, columns, self.config.head_dim)
@@ -146,11 +153,21 @@ class DiT(nn.Module):
         keys, values = [], []
         for index, block in enumerate(self.blocks):
             memory = None if context is None else recall(context, index)
+            if index in added:
+                x = x + added[index]
             x, key, value = block(x, time, turn, memory, words, sound)
             keys.append(key if context is None else rotate(key, turn))
             values.append(value)
         flow = self.unpatch(self.head(x, emb), rows, columns)
         return Pass(flow, torch.stack(keys), torch.stack(values))
+
+    def sound(self, audio: Tensor | None) -> tuple[Tensor | None, dict[int, Tensor]]:
+        """What the blocks attend to, and what is added before some; one of them is nothing."""
+        if audio is None:
+            return None, {}
+        if self.packed_audio is not None:
+            return None, self.packed_audio(audio)
+        return self.audio_embedding(audio) if self.audio_embedding is not None else None, {}
 
     def unpatch(self, tokens: Tensor, rows: int, columns: int) -> Tensor:
         """[B, rows·columns, p·p·C] → [B, C, rows·p, columns·p]; Wan's order of a token's cells."""
