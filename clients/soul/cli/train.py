@@ -1,6 +1,5 @@
 """`soul train`: from nothing to weights that serve. Knows the recipe's stages by name only."""
 
-import importlib.util
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import typer
 from rich.logging import RichHandler
 
 from soul.cli.console import BAD_INPUT, fail, stderr, stdout
+from soul.cli.console import need_extra as need_modules
 
 if TYPE_CHECKING:
     from soul.training.recipe import Recipe
@@ -136,10 +136,7 @@ def need_device(device: str) -> None:
 
 def need_extra(purpose: str) -> None:
     """Ends the command with one sentence if the training extra is not installed."""
-    missing = [name for module, name in NEEDED.items() if importlib.util.find_spec(module) is None]
-    if missing:
-        names = ", ".join(missing)
-        fail(f"{purpose} needs {names}: install it with pip install 'soul-live[training]'")
+    need_modules(purpose, "training", NEEDED)
 
 
 def need_voices(purpose: str) -> None:

@@ -157,13 +157,13 @@ def added(weight: Entry, pair: Pair, scale: float) -> Entry:
 
 def alpha_of(path: Path) -> float | None:
     """`lora_alpha` as the file's metadata or a config beside it tells; None if neither does."""
-    told = metadata(path).get("lora_adapter_metadata", "{}")
+    told = [("metadata", metadata(path).get("lora_adapter_metadata", "{}"))]
     beside = [path.parent / name for name in ("adapter_config.json", "config.json")]
-    for text in (told, *(p.read_text() for p in beside if p.is_file())):
+    for where, text in (*told, *((p.name, p.read_text()) for p in beside if p.is_file())):
         try:
             values = json.loads(text)
         except ValueError:
-            continue
+            raise CheckpointError(f"{path}: its {where} is not a config") from None
         found = [v for k, v in values.items() if k == "lora_alpha" or k.endswith(".lora_alpha")]
         if found:
             return float(found[0])

@@ -1,0 +1,86 @@
+"""`soul models`: the checkpoints that are known, or what a folder holds and whether it is whole."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from soul.cli.console import BAD_INPUT, fail, stdout
+
+if TYPE_CHECKING:
+    from soul.checkpoints.manifest import Manifest
+
+
+def models(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="A fetched or converted folder: its files are checked by their hash."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+) -> None:
+    """List the public checkpoints that are known here, or check a folder of weights.
+
+    A size that could not be verified is left empty; the hub tells it when the files are fetched.
+
+    Examples:
+
+      soul models
+
+      soul models --json
+
+      soul models ~/.cache/soul/checkpoints/wan2.2-ti2v-5b
+    """
+    if folder is not None:
+        told = asdict(whole_folder(folder))
+        stdout().print_json(json.dumps(told)) if as_json else show_folder(folder, told)
+        return
+    from soul.checkpoints.catalogue import CATALOGUE
+
+    if as_json:
+        stdout().print_json(json.dumps({"models": [asdict(entry) for entry in CATALOGUE]}))
+        return
+    table = Table("name", "repository", "revision", "licence", "GB", "what it does", box=None)
+    for entry in CATALOGUE:
+        licence = entry.licence if entry.commercial else f"{entry.licence} (no commercial use)"
+        size = "" if entry.gigabytes is None else f"{entry.gigabytes:g}"
+        row = (entry.name, entry.repository, entry.revision[:12], licence, size, entry.does)
+        table.add_row(*row)
+    stdout().print(table)
+    stdout().print("Download one: soul fetch NAME")
+
+
+def whole_folder(folder: Path) -> "Manifest":
+    """Its manifest, every file checked; ends the command with one sentence if one is damaged."""
+    from soul.checkpoints.manifest import FETCHED, MANIFEST, read_manifest, verify
+    from soul.checkpoints.sources import CheckpointError
+
+    path = next((folder / n for n in (MANIFEST, FETCHED) if (folder / n).is_file()), None)
+    if path is None:
+        fail(
+            f"{folder} has neither {MANIFEST} nor {FETCHED}; expected a folder of weights",
+            BAD_INPUT,
+        )
+    try:
+        manifest = read_manifest(path)
+        verify(folder, manifest)
+    except CheckpointError as error:
+        fail(str(error))
+    return manifest
+
+
+def show_folder(folder: Path, told: dict[str, object]) -> None:
+    """A few lines for people."""
+    from soul.checkpoints.manifest import from_dict
+
+    manifest = from_dict(told)
+    total = sum(file.bytes for file in manifest.files) / 1e9
+    out = stdout()
+    out.print(f"{folder}: {manifest.name}, {len(manifest.files)} files, {total:.2f} GB, all whole")
+    for origin in manifest.origins:
+        place = f"{origin.repository} {origin.revision[:12]}".strip() or "no repository told"
+        out.print(f"from {origin.name} ({place}), licence: {origin.licence or 'not told'}")
+    for line in manifest.left_out:
+        out.print(f"left out: {line}", markup=False)
