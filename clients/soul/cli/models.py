@@ -34,8 +34,7 @@ def models(
       soul models ~/.cache/soul/checkpoints/wan2.2-ti2v-5b
     """
     if folder is not None:
-        told = asdict(whole_folder(folder))
-        stdout().print_json(json.dumps(told)) if as_json else show_folder(folder, told)
+        show(folder, whole_folder(folder), as_json)
         return
     from soul.checkpoints.catalogue import CATALOGUE
 
@@ -71,11 +70,11 @@ def whole_folder(folder: Path) -> "Manifest":
     return manifest
 
 
-def show_folder(folder: Path, told: dict[str, object]) -> None:
-    """A few lines for people."""
-    from soul.checkpoints.manifest import from_dict
-
-    manifest = from_dict(told)
+def show(folder: Path, manifest: "Manifest", as_json: bool) -> None:
+    """A few lines for people, or the manifest for programs."""
+    if as_json:
+        stdout().print_json(json.dumps(asdict(manifest)))
+        return
     total = sum(file.bytes for file in manifest.files) / 1e9
     out = stdout()
     out.print(f"{folder}: {manifest.name}, {len(manifest.files)} files, {total:.2f} GB, all whole")

@@ -126,7 +126,7 @@ def merge(base: Tensors, pairs: Mapping[str, Pair], scale: float, where: Path) -
     lost = [layer for layer in pairs if f"{layer}.weight" not in base]
     if lost:
         raise CheckpointError(
-            f"{where} is for layers that this model has not: {listed(sorted(lost))}"
+            f"{where} is for layers that this model does not have: {listed(sorted(lost))}"
         )
     for layer, pair in pairs.items():
         check_shapes(layer, pair, base[f"{layer}.weight"], where)

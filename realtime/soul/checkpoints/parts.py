@@ -150,7 +150,7 @@ def missing(part: str, places: list[Path]) -> CheckpointError:
 def told_origin(place: Path) -> Manifest | None:
     """What a fetched or converted folder says of itself; None for any other."""
     folder = place if place.is_dir() else place.parent
-    for name in (MANIFEST, FETCHED):
-        if (folder / name).is_file():
-            return read_manifest(folder / name)
+    for path in (folder / MANIFEST, folder / FETCHED, folder.parent / FETCHED):
+        if path.is_file():
+            return read_manifest(path)
     return None
