@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -265,7 +266,7 @@ def test_too_small_a_disk_is_told_beforehand(
     class Little:
         free = 1000
 
-    monkeypatch.setattr(layout.shutil, "disk_usage", lambda place: Little)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: Little)
     assert f"on the disk of {tmp_path}" in refused(source, tmp_path / "out")
 
 

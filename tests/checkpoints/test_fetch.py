@@ -64,18 +64,19 @@ def test_what_is_there_is_not_downloaded_again(hub: Hub, tmp_path: Path) -> None
 def test_an_interrupted_download_goes_on_where_it_was(hub: Hub, tmp_path: Path) -> None:
     hub.cut[WEIGHTS] = 300_000
     said = refused(hub, tmp_path)
-    assert f"the download of {WEIGHTS} ({len(LARGE)} bytes) was interrupted" in said
-    assert "run it again, it goes on where it was" in said
+    kept = 300_000 // CHUNK * CHUNK
+    assert f"{WEIGHTS} was interrupted at {kept} of {len(LARGE)} bytes" in said
+    assert "run it again, it goes on from there" in said
     assert not (tmp_path / WEIGHTS).exists()
     assert not (tmp_path / FETCHED).exists()
     hub.cut.clear()
     hub.asked.clear()
     get(hub, tmp_path)
-    kept = 300_000 // CHUNK * CHUNK
     assert [asked for asked in hub.asked if asked[0] == "GET"] == [
         ("GET", WEIGHTS, f"bytes={kept}-")
     ]
     assert (tmp_path / WEIGHTS).read_bytes() == LARGE
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", WEIGHTS, FETCHED}
 
 
 def test_a_file_with_the_wrong_hash_is_removed(hub: Hub, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("SOUL_HOME", str(tmp_path))
     monkeypatch.setattr(catalogue, "CATALOGUE", (FREE, STRICT))
     with serving(Hub("soul/tiny", {"config.json": b"{}"})) as hub:
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.endpoint)
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
         yield tmp_path
 
 
@@ -68,7 +68,7 @@ def test_a_hub_out_of_reach_is_one_sentence(house: Path, monkeypatch: pytest.Mon
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         port = nobody.getsockname()[1]
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
     result = run("tiny")
     assert result.exit_code == 1
     assert "the hub cannot be reached for soul/tiny" in result.stderr

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from soul.model.config import SOUL_TEST, ConfigError, DiTConfig
 from soul.model.dit import DiT
@@ -24,6 +25,7 @@ def test_a_latents_frames_become_one_vector_a_block() -> None:
     short = (short - short.mean()) / (short.var(correction=0) + 1e-5).sqrt()
     short = short * packed.norm.weight + packed.norm.bias
     (layer,) = packed.to_block
+    assert isinstance(layer, nn.Linear)
     expected = layer.weight @ short + layer.bias
     found = packed(audio)
     assert found.keys() == {1}

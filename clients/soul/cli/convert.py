@@ -1,5 +1,7 @@
 """`soul convert`: a checkpoint in any layout → a folder that this project loads."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -117,12 +119,19 @@ def run(source: Path, out: Path, options: "Options", accept: bool) -> "Manifest"
         progress.start()  # not before: a bar and a question do not share a line
 
     try:
-        return write(source, out, options, told, asked)
+        with closing(progress):
+            return write(source, out, options, told, asked)
     except CheckpointError as error:
-        progress.stop()
         fail(str(error))
     except OSError as error:
-        progress.stop()
         fail(f"{error.filename or source} cannot be read: {error.strerror or error}")
+
+
+@contextmanager
+def closing(progress: Progress) -> Iterator[None]:
+    """The bar is gone before anything else is said, if it was ever shown."""
+    try:
+        yield
     finally:
-        progress.stop()
+        if progress.live.is_started:
+            progress.stop()

@@ -1,5 +1,6 @@
 """`soul fetch`: a known checkpoint, downloaded; and where licences are shown and agreed to."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -48,7 +49,7 @@ def fetch(
     agree(entry.origin, accept_licence)
     folder = out or home() / "checkpoints" / name
     try:
-        manifest = download(entry, folder)
+        manifest = download(entry, folder, os.environ.get("HF_ENDPOINT"))
     except CheckpointError as error:
         fail(str(error))
     except OSError as error:

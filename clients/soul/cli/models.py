@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.text import Text
 
 from soul.cli.console import BAD_INPUT, fail, stdout
 
 if TYPE_CHECKING:
+    from soul.checkpoints.catalogue import Known
     from soul.checkpoints.manifest import Manifest
 
 
@@ -41,14 +42,22 @@ def models(
     if as_json:
         stdout().print_json(json.dumps({"models": [asdict(entry) for entry in CATALOGUE]}))
         return
-    table = Table("name", "repository", "revision", "licence", "GB", "what it does", box=None)
     for entry in CATALOGUE:
-        licence = entry.licence if entry.commercial else f"{entry.licence} (no commercial use)"
-        size = "" if entry.gigabytes is None else f"{entry.gigabytes:g}"
-        row = (entry.name, entry.repository, entry.revision[:12], licence, size, entry.does)
-        table.add_row(*row)
-    stdout().print(table)
+        stdout().print(described(entry))
     stdout().print("Download one: soul fetch NAME")
+
+
+def described(entry: "Known") -> Text:
+    """Three lines for people: name, size and licence; where it is; what it does."""
+    licence = entry.licence if entry.commercial else f"{entry.licence} (no commercial use)"
+    size = "" if entry.gigabytes is None else f"{entry.gigabytes:g} GB, "
+    needs = f"; needs {', '.join(entry.needs)}" if entry.needs else ""
+    return Text.assemble(
+        (entry.name, "bold"),
+        f": {size}{licence}\n",
+        f"  {entry.repository} at {entry.revision[:12]}\n",
+        f"  {entry.does}{needs}",
+    )
 
 
 def whole_folder(folder: Path) -> "Manifest":

@@ -252,9 +252,7 @@ def origins_of(source: Path, dit: Transformer, options: Options) -> tuple[Origin
         found[source.name] = Origin(source.name)
     if options.base is not None and (told := told_origin(options.base)):
         found |= {origin.name: origin for origin in told.origins}
-    for path, _ in options.loras:
-        told = told_origin(path)
-        found |= {o.name: o for o in (told.origins if told else (Origin(path.name),))}
+    found |= {path.name: Origin(path.name) for path, _ in options.loras}
     return tuple(found.values())
 
 

@@ -1,8 +1,9 @@
 """A known checkpoint from the Hugging Face hub into a folder: resumed, and checked to the last bit.
 
-huggingface_hub downloads, shows its progress and goes on where it was interrupted; this file says
-which files, and compares each with the hash that the hub, the catalogue and an earlier download
-tell. It knows no licences: who calls has seen to them.
+huggingface_hub asks, downloads and shows its progress. Its own `hf_hub_download` throws a half file
+away (since 1.0), so that files of 10 GB would start over: here the half one is kept, and its
+`http_get` goes on behind it. Each file is compared with the hashes that the hub, the catalogue and
+an earlier download tell. It knows no licences: who calls has seen to them.
 """
 
 import hashlib
@@ -10,9 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
-from huggingface_hub import HfApi, errors, hf_hub_download
+from huggingface_hub import HfApi, errors, get_hf_file_metadata, hf_hub_url
+from huggingface_hub.file_download import http_get
+from huggingface_hub.utils import build_hf_headers
 
 from soul.checkpoints.catalogue import Known
 from soul.checkpoints.layout import need_disk
@@ -115,20 +119,32 @@ def earlier(folder: Path) -> dict[str, str]:
 
 
 def download(entry: Known, revision: str, file: Remote, folder: Path, endpoint: str | None) -> None:
-    """One file; CheckpointError if it was interrupted, and how to go on."""
+    """One file, if it is not there; CheckpointError if it was interrupted, and how to go on."""
+    path = folder / file.path
+    if path.is_file():
+        return
+    partial = path.with_name(f"{path.name}.{(file.sha256 or file.blob)[:12]}.partial")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    url: str = hf_hub_url(entry.repository, file.path, revision=revision, endpoint=endpoint)
     try:
-        hf_hub_download(
-            entry.repository,
-            file.path,
-            revision=revision,
-            local_dir=folder,
-            endpoint=endpoint,
-        )
+        with partial.open("ab") as target:
+            resumed(url, target, file.bytes)
     except TROUBLE as error:
+        kept = partial.stat().st_size
         raise CheckpointError(
-            f"the download of {file.path} ({file.bytes} bytes) was interrupted: "
-            f"{first_line(error)}; run it again, it goes on where it was"
+            f"the download of {file.path} was interrupted at {kept} of {file.bytes} bytes: "
+            f"{first_line(error)}; run it again, it goes on from there"
         ) from None
+    partial.rename(path)
+
+
+def resumed(url: str, target: BinaryIO, size: int) -> None:
+    """All that `target` lacks of the `size` bytes at `url`; a login is shown to the hub alone."""
+    headers: dict[str, str] = build_hf_headers()
+    place = str(get_hf_file_metadata(url, headers=headers).location)
+    if urlsplit(place).netloc != urlsplit(url).netloc:
+        headers.pop("authorization", None)
+    http_get(place, target, resume_size=target.tell(), headers=headers, expected_size=size)
 
 
 def checked(folder: Path, file: Remote, published: str, told: Told) -> File:

@@ -138,7 +138,7 @@ def write_shard(path: Path, tensors: Tensors, wanted: Wanted, told: Callable[[in
 def raw(tensor: Tensor) -> memoryview:
     """The tensor's bytes, in its own type's order; nothing is copied if it is contiguous."""
     flat = tensor.detach().contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy()) if len(flat) else memoryview(b"")
+    return flat.view(torch.uint8).numpy().data if len(flat) else memoryview(b"")
 
 
 def need_memory(tensors: Mapping[str, int], what: str) -> None:

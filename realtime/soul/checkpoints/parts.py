@@ -20,7 +20,7 @@ from soul.checkpoints.sources import (
     open_tensors,
 )
 
-DIT, VAE, TEXT, TOKENIZER, FRONT = "dit", "vae", "text", "tokenizer", "audio_front"
+DIT, VAE, TEXT, TOKENIZER = "dit", "vae", "text", "tokenizer"
 # Files of tensors that stand beside a transformer and are none.
 OTHERS = (
     "Wan2.1_VAE",

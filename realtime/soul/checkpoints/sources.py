@@ -100,7 +100,7 @@ def open_safetensors(path: Path) -> Tensors:
     """One file; its tensors are read through one handle that lives as long as they do."""
     told = header(path)
     try:
-        handle = safe_open(path, framework="pt")
+        handle: Any = safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from None
 
@@ -164,10 +164,12 @@ def open_pickle(path: Path) -> Tensors:
     tensors = dict(flat(found))
     if not tensors:
         raise CheckpointError(f"{path} holds no tensors; expected a dictionary of them")
-    return {
-        name: Entry(tuple(value.shape), value.dtype, lambda value=value: value)
-        for name, value in tensors.items()
-    }
+    return {name: held(value) for name, value in tensors.items()}
+
+
+def held(tensor: Tensor) -> Entry:
+    """A tensor that is there already, or mapped from its file."""
+    return Entry(tuple(tensor.shape), tensor.dtype, lambda: tensor)
 
 
 def flat(found: object) -> Iterator[tuple[str, Tensor]]:
