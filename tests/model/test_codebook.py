@@ -40,6 +40,14 @@ def test_each_cell_is_pulled_by_the_papers_formula() -> None:
     torch.testing.assert_close(strays, far)
 
 
+def test_latents_of_a_chunk_are_pulled_each_as_alone() -> None:
+    book, latents = codebook(8.5), torch.randn(2, 48, 3, 4, 4)
+    pulled, strays = book(latents)
+    each = [book(latent) for latent in latents.unbind(2)]
+    assert torch.equal(pulled, torch.stack([p for p, _ in each], 2))
+    torch.testing.assert_close(strays, torch.stack([s for _, s in each]).mean(0))
+
+
 def test_strays_are_each_streams_own() -> None:
     book = codebook(1.0)
     near = book.centroids[3].view(1, 48, 1, 1).expand(1, 48, 4, 4)

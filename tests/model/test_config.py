@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from soul.model.config import (
+    CLIP_LATENTS,
     PRESETS,
     SOUL_5B,
     SOUL_MINI,
@@ -15,6 +16,7 @@ from soul.model.config import (
     ConfigError,
     SoulConfig,
     from_dict,
+    in_clips,
     to_dict,
 )
 
@@ -28,7 +30,7 @@ def test_soul_5b_has_the_sizes_of_wan() -> None:
 
 
 def test_soul_mini_has_the_geometry_of_the_live_way() -> None:
-    assert (SOUL_MINI.image_size, SOUL_MINI.grid, SOUL_MINI.tokens) == (256, 16, 64)
+    assert (SOUL_MINI.image_size, SOUL_MINI.cells, SOUL_MINI.tokens) == (256, (16, 16), 64)
     vae = SOUL_MINI.vae
     assert (vae.channels, vae.temporal, vae.spatial) == (48, 4, 16)
     assert (SOUL_MINI.steps, SOUL_MINI.window) == (2, 6)
@@ -37,7 +39,7 @@ def test_soul_mini_has_the_geometry_of_the_live_way() -> None:
 def test_the_larger_mini_differs_by_its_pictures_alone() -> None:
     """Its weights have soul-mini's shapes; a latent has four times the tokens."""
     larger = SOUL_MINI_512
-    assert (larger.image_size, larger.grid, larger.tokens) == (512, 32, 256)
+    assert (larger.image_size, larger.cells, larger.tokens) == (512, (32, 32), 256)
     same = replace(larger, name="soul-mini", image_size=256, shift=SOUL_MINI.shift)
     assert same == SOUL_MINI
     assert PRESETS["soul-mini-512"] is larger
@@ -51,7 +53,45 @@ def test_a_chunk_hears_past_itself_and_half_a_mel_window(config: SoulConfig) -> 
     assert audio.window_mels == 1 + (config.window_samples - 400) // 160
 
 
-@pytest.mark.parametrize("config", PRESETS.values(), ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    ("size", "tokens"),
+    [
+        ((480, 832), 15 * 26),
+        ((704, 1280), 22 * 40),
+        ((1280, 704), 40 * 22),
+        ((1088, 1920), 34 * 60),
+    ],
+)
+def test_pictures_may_be_rectangles(size: tuple[int, int], tokens: int) -> None:
+    config = replace(SOUL_5B, image_size=size)
+    assert (config.height, config.width) == size
+    assert config.cells == (size[0] // 16, size[1] // 16)
+    assert config.rows * config.columns == config.tokens == tokens
+    with pytest.raises(ConfigError, match=f"{size[0]} x {size[1]}, expected squares"):
+        _ = config.side
+    assert SOUL_5B.side == SOUL_5B.height == SOUL_5B.width == 512
+
+
+def test_a_chunk_of_three_latents_hears_two_more() -> None:
+    three = replace(SOUL_5B, chunk=3)
+    assert (three.chunk_samples, three.chunk_frames) == (3 * 2560, 12)
+    assert three.window_samples == SOUL_5B.window_samples + 2 * 2560
+
+
+def test_the_papers_clips_are_109_frames_in_28_latents() -> None:
+    config = in_clips(SOUL_5B)
+    assert 1 + (CLIP_LATENTS - 1) * config.vae.temporal == 109
+    assert 1 + config.overlap + config.chunk == CLIP_LATENTS == 28
+    assert config.overlap == 2
+    assert config.clips
+    assert not SOUL_5B.clips
+
+
+PACKED = replace(SOUL_TEST.dit, audio_form="packed", audio_blocks=(0, 1))
+SHAPED = replace(SOUL_TEST, name="shaped", image_size=(64, 96), chunk=3, dit=PACKED, cue_width=0)
+
+
+@pytest.mark.parametrize("config", [*PRESETS.values(), SHAPED], ids=lambda c: c.name)
 def test_a_config_survives_json(config: SoulConfig) -> None:
     assert from_dict(json.loads(json.dumps(to_dict(config)))) == config
 
@@ -83,6 +123,13 @@ def test_a_config_that_is_no_object_is_refused() -> None:
     ("change", "sentence"),
     [
         ({"image_size": 72}, "image_size 72 is not a multiple of 32"),
+        ({"image_size": (64, 72)}, "image_size 72 is not a multiple of 32"),
+        ({"image_size": (0, 64)}, "image_size 0 is not a multiple of 32"),
+        ({"image_size": (64, 64, 64)}, "neither a square's side nor height and width"),
+        ({"dit": PACKED, "cue_width": 8}, "cue_width 8 does not go with dit.audio_form 'packed'"),
+        ({"chunk": 0}, "chunk 0 is not a number of latents"),
+        ({"overlap": 1}, "overlap 1 cannot be with window 3 and chunk 1"),
+        ({"overlap": 2, "window": 0}, "overlap 2 cannot be with window 0 and chunk 1"),
         ({"vae": replace(SOUL_TEST.vae, channels=16)}, "48 differs from vae.channels 16"),
         ({"sink_distance": 3}, "sink_distance 3 must exceed window 3"),
         ({"audio": replace(SOUL_TEST.audio, out_dim=8)}, "audio.out_dim 8 differs from dit.audio_"),

@@ -7,14 +7,17 @@ slots and turned keys have to come to the same.
 
 import cmath
 import math
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 import pytest
 import torch
 from torch import Tensor
 
 from soul.model.config import SOUL_5B, SOUL_MINI, SOUL_TEST, DiTConfig
-from soul.model.dit import DiT, sinusoid
+from soul.model.dit import Block, DiT, Sound, copy_text_to_audio, sinusoid
 from soul.model.rope import rotate, rotation
 from soul.model.sample import Soul, build, remember, write_sink
 from soul.model.window import Window, empty_window, gather
@@ -63,6 +66,13 @@ def test_soul_5b_counts_as_many_parameters_as_wan(giant: dict[str, Tensor]) -> N
     assert sum(p.numel() for name, p in giant.items() if not is_souls(name)) == 4_999_787_712
 
 
+def test_a_block_of_soul_5b_counts_as_many_parameters_as_wans(giant: dict[str, Tensor]) -> None:
+    for block in range(30):
+        name = f"blocks.{block}."
+        mine = [p.numel() for n, p in giant.items() if n.startswith(name) and not is_souls(n)]
+        assert sum(mine) == 163_656_704
+
+
 def test_soul_5b_adds_an_audio_attention_a_block(giant: dict[str, Tensor]) -> None:
     added = {n: p.numel() for n, p in giant.items() if is_souls(n) and n.startswith("blocks.")}
     assert sum(added.values()) == 1_133_199_360
@@ -102,6 +112,34 @@ def test_soul_5b_has_the_shapes_of_wan(
     assert tuple(giant[name].shape) == shape
 
 
+def test_copied_audio_layers_say_of_a_sound_what_text_layers_say_of_words(model: Soul) -> None:
+    """A block that hears what it reads says the same once more: the paper's start."""
+    dit = deepcopy(model.dit)
+    copy_text_to_audio(dit)
+    block = cast(Block, dit.blocks[1])
+    x, words = torch.randn(2, 12, DIT.dim), torch.randn(2, 5, DIT.dim)
+    wanted = block.cross_attn(block.norm3(x), words)
+    for count in (1, 3):  # of latents; each hears the same words
+        sound = words[:, None].expand(-1, count, -1, -1)
+        torch.testing.assert_close(block.hear(x, Sound(sound, 0)), wanted, atol=1e-6, rtol=1e-5)
+    half = block.hear(x, Sound(words[:, None], 6))
+    torch.testing.assert_close(half[:, 6:], wanted[:, 6:], atol=1e-6, rtol=1e-5)
+    assert not half[:, :6].any()
+
+
+def test_audio_layers_that_let_nothing_through_leave_the_answer_as_it_is(model: Soul) -> None:
+    dit = deepcopy(model.dit)
+    copy_text_to_audio(dit)
+    latent, times = torch.randn(1, 48, 2, 4, 4), torch.tensor([500.0])
+    text, audio = torch.randn(1, 16, DIT.text_dim), torch.randn(1, 2, 13, DIT.audio_dim)
+    deaf = dit(latent, times, text, None, None).flow
+    assert not torch.allclose(dit(latent, times, text, audio, None).flow, deaf, atol=1e-3)
+    for block in cast(Iterable[Block], dit.blocks):
+        block.audio_attn.o.weight.zero_()
+        block.audio_attn.o.bias.zero_()
+    assert torch.equal(dit(latent, times, text, audio, None).flow, deaf)
+
+
 def test_soul_mini_is_small() -> None:
     with torch.device("meta"):
         mini = Soul(SOUL_MINI)
@@ -132,7 +170,7 @@ class Past:
 
 
 class Plain:
-    """One stream, one latent, float64, no cache, no batch."""
+    """One stream, one chunk, float64, no cache, no batch."""
 
     def __init__(self, dit: DiT) -> None:
         self.w = {name: value.double() for name, value in dit.state_dict().items()}
@@ -161,7 +199,7 @@ class Plain:
         return x / (1 + torch.exp(-x))
 
     def turn(self, x: Tensor, time: int, columns: int) -> Tensor:
-        """[tokens, dim]: pairs as complex numbers, turned by time, row and column."""
+        """One latent's [tokens, dim]: pairs as complex numbers, turned by time, row and column."""
         half = self.c.head_dim // 2
         third = half // 3
         pairs = torch.view_as_complex(x.reshape(len(x), self.c.heads, half, 2).contiguous())
@@ -192,9 +230,10 @@ class Plain:
 
     def patches(self, latent: Tensor) -> Tensor:
         weight = self.w["patch_embedding.weight"].flatten(1)
-        rows, columns = latent.shape[1] // 2, latent.shape[2] // 2
+        rows, columns = latent.shape[2] // 2, latent.shape[3] // 2
         cells = [
-            latent[:, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2].flatten()
+            latent[:, n, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2].flatten()
+            for n in range(latent.shape[1])
             for r in range(rows)
             for c in range(columns)
         ]
@@ -218,8 +257,9 @@ class Plain:
         window: int = 0,
         sink_distance: int = 0,
     ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-        """→ (flow [C, h, w], each layer's unturned keys and values of this latent)."""
-        rows, columns = latent.shape[1] // 2, latent.shape[2] // 2
+        """→ (flow [C, n, h, w], each layer's unturned keys and values); `audio` [k, m, dim]."""
+        count, rows, columns = latent.shape[1], latent.shape[2] // 2, latent.shape[3] // 2
+        run = rows * columns
         x = self.patches(latent.double())
         embedded = self.times(timesteps)
         six = self.linear("time_projection.1", self.silu(embedded)).view(len(x), 6, -1)
@@ -235,29 +275,35 @@ class Plain:
             key = self.rms(f"{b}.self_attn.norm_k", self.linear(f"{b}.self_attn.k", y))
             value = self.linear(f"{b}.self_attn.v", y)
             kept.append((key, value))
-            shown = [(now, key, value)]
+            own = zip(key.split(run), value.split(run), strict=True)
+            shown = [(now + i, *pair) for i, pair in enumerate(own)]
             if past is not None:
                 shown.append((now - sink_distance, *past.sink[n]))
                 recent = list(enumerate(past.latents))[-window:]
                 shown.extend((position, *layers[n]) for position, layers in recent)
             y = self.attend(
-                self.turn(query, now, columns),
+                torch.cat([self.turn(q, now + i, columns) for i, q in enumerate(query.split(run))]),
                 torch.cat([self.turn(k, position, columns) for position, k, _ in shown]),
                 torch.cat([v for _, _, v in shown]),
             )
             x = x + self.linear(f"{b}.self_attn.o", y) * e[2]
             x = x + self.cross(f"{b}.cross_attn", self.norm(x, f"{b}.norm3"), words)
             if sound is not None:
-                x = x + self.cross(f"{b}.audio_attn", self.norm(x, f"{b}.norm_audio"), sound)
+                parts = list(x.split(run))
+                for i, heard in zip(range(-len(sound), 0), sound, strict=True):
+                    y = self.norm(parts[i], f"{b}.norm_audio")
+                    parts[i] = parts[i] + self.cross(f"{b}.audio_attn", y, heard)
+                x = torch.cat(parts)
             y = self.linear(f"{b}.ffn.0", self.norm(x) * (1 + e[4]) + e[3])
             x = x + self.linear(f"{b}.ffn.2", self.gelu(y)) * e[5]
         shift, scale = (self.w["head.modulation"] + embedded[:, None]).unbind(1)
         tokens = self.linear("head.head", self.norm(x) * (1 + scale) + shift)
         flow = torch.empty(latent.shape, dtype=torch.float64)
         for token, cells in enumerate(tokens):
-            r, c = divmod(token, columns)
-            flow[:, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2] = cells.view(2, 2, -1).permute(2, 0, 1)
-        assert rows * columns == len(tokens)
+            i, (r, c) = token // run, divmod(token % run, columns)
+            square = cells.view(2, 2, -1).permute(2, 0, 1)
+            flow[:, i, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2] = square
+        assert count * run == len(tokens)
         return flow, kept
 
 
@@ -265,14 +311,14 @@ def close(found: Tensor, wanted: Tensor) -> None:
     torch.testing.assert_close(found.double(), wanted, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("heard", [True, False])
-def test_one_latent_is_as_the_plain_twin_says(model: Soul, heard: bool) -> None:
-    """A latent that is not square, and a timestep of its own for each token."""
+@pytest.mark.parametrize(("count", "heard"), [(1, 1), (1, 0), (3, 3), (3, 2), (2, 0)])
+def test_a_chunk_is_as_the_plain_twin_says(model: Soul, count: int, heard: int) -> None:
+    """Latents that are not square, a timestep of its own for each token, some that hear nothing."""
     torch.manual_seed(0)
-    latent, times = torch.randn(2, 48, 4, 6), torch.rand(2, 6) * 1000
+    latent, times = torch.randn(2, 48, count, 4, 6), torch.rand(2, count * 6) * 1000
     text = torch.randn(2, DIT.text_len, DIT.text_dim)
-    audio = torch.randn(2, 13, DIT.audio_dim) if heard else None
-    found = model.dit(latent, times, text, audio, None)
+    audio = torch.randn(2, heard, 13, DIT.audio_dim) if heard else None
+    found = model.dit(latent, times, text, audio, None, keep=True)
     assert found.flow.shape == latent.shape
     for b in range(2):
         sound = None if audio is None else audio[b]
@@ -285,29 +331,45 @@ def test_one_latent_is_as_the_plain_twin_says(model: Soul, heard: bool) -> None:
 
 
 def test_one_timestep_for_all_tokens_is_the_same_as_one_each(model: Soul) -> None:
-    latent, text = torch.randn(2, 48, 4, 4), torch.randn(2, 16, DIT.text_dim)
+    latent, text = torch.randn(2, 48, 3, 4, 4), torch.randn(2, 16, DIT.text_dim)
     times = torch.tensor([0.0, 700.0])
     one = model.dit(latent, times, text, None, None).flow
-    each = model.dit(latent, times[:, None].expand(-1, 4).contiguous(), text, None, None).flow
+    for count in (3, 12):
+        each = times[:, None].expand(-1, count).contiguous()
+        found = model.dit(latent, each, text, None, None).flow
+        torch.testing.assert_close(one, found, atol=1e-5, rtol=1e-5)
+
+
+def test_one_timestep_for_a_latent_is_the_same_as_one_for_each_of_its_tokens(model: Soul) -> None:
+    latent, text = torch.randn(1, 48, 3, 4, 4), torch.randn(1, 16, DIT.text_dim)
+    times = torch.tensor([[0.0, 700.0, 30.0]])
+    one = model.dit(latent, times, text, None, None).flow
+    each = model.dit(latent, times.repeat_interleave(4, 1), text, None, None).flow
     torch.testing.assert_close(one, each, atol=1e-5, rtol=1e-5)
 
 
-def test_a_long_stream_is_as_the_plain_twins_endless_list_says(model: Soul) -> None:
+@pytest.mark.parametrize("chunk", [1, 2])
+def test_a_long_stream_is_as_the_plain_twins_endless_list_says(model: Soul, chunk: int) -> None:
     """Ring, slots, turned keys and the sink come to the same as keeping everything."""
     torch.manual_seed(0)
-    config, plain = SOUL_TEST, Plain(model.dit)
-    text, clean, noisy = torch.randn(1, 16, DIT.text_dim), torch.zeros(4), torch.full((4,), 600.0)
-    pivotal = torch.randn(1, 48, 4, 4)
+    config, plain = replace(SOUL_TEST, chunk=chunk), Plain(model.dit)
+    text, clean = torch.randn(1, 16, DIT.text_dim), torch.zeros(4 * chunk)
+    noisy, pivotal = torch.full((4 * chunk,), 600.0), torch.randn(1, 48, 4, 4)
     window = empty_window(config, torch.device("cpu"), torch.float32)
     write_sink(model, [window], pivotal, text)
-    past = Past(plain(pivotal[0], clean, text[0], None)[1])
-    for _ in range(2 * config.window + 2):
-        latent, audio = torch.randn(1, 48, 4, 4), torch.randn(1, 13, DIT.audio_dim)
-        seen = model.dit(latent, noisy[:1], text, audio, gather([window], config))
+    past = Past(plain(pivotal[0, :, None], clean[:4], text[0], None)[1])
+    chunky = build(config, 0).requires_grad_(False)
+    chunky.dit.load_state_dict(model.dit.state_dict())
+    for _ in range(2 * config.window // chunk + 2):
+        latent = torch.randn(1, 48, chunk, 4, 4)
+        audio = torch.randn(1, chunk, 13, DIT.audio_dim)
+        seen = chunky.dit(latent, noisy[:1], text, audio, gather([window], config))
         memory = (past, config.window, config.sink_distance)
         close(seen.flow[0], plain(latent[0], noisy, text[0], audio[0], *memory)[0])
-        remember(model, [window], latent, text, audio)
-        past.latents.append(plain(latent[0], clean, text[0], audio[0], *memory)[1])
+        remember(chunky, [window], latent, text, audio)
+        layers = plain(latent[0], clean, text[0], audio[0], *memory)[1]
+        parts = [zip(key.split(4), value.split(4), strict=True) for key, value in layers]
+        past.latents.extend(list(latent) for latent in zip(*parts, strict=True))
 
 
 def placed(model: Soul, chunk: int, unturned: Tensor, values: Tensor, sink: Tensor) -> Window:
@@ -328,7 +390,7 @@ def test_a_chunk_sees_the_sink_and_its_past_the_same_however_late_it_is(
     torch.manual_seed(0)
     one = (DIT.layers, DIT.heads, 4, DIT.head_dim)
     unturned, values, sink = torch.randn(3, *one), torch.randn(3, *one), torch.randn(2, *one)
-    latent, text = torch.randn(1, 48, 4, 4), torch.randn(1, 16, DIT.text_dim)
+    latent, text = torch.randn(1, 48, 1, 4, 4), torch.randn(1, 16, DIT.text_dim)
 
     def flow(at: int, sink: Tensor) -> Tensor:
         context = gather([placed(model, at, unturned, values, sink)], SOUL_TEST)
@@ -344,6 +406,7 @@ def test_what_an_unfilled_slot_holds_has_no_say(model: Soul) -> None:
     latent, text = torch.randn(1, 48, 4, 4), torch.randn(1, 16, DIT.text_dim)
     window = empty_window(SOUL_TEST, torch.device("cpu"), torch.float32)
     write_sink(model, [window], latent, text)
+    latent = latent.unsqueeze(2)
 
     def flow() -> Tensor:
         answer: Tensor = model.dit(
@@ -363,14 +426,16 @@ def test_every_stream_of_a_batch_is_at_its_own_position(model: Soul) -> None:
     windows = [empty_window(SOUL_TEST, torch.device("cpu"), torch.float32) for _ in range(2)]
     write_sink(model, windows, latent, text)
     for _ in range(4):
-        remember(model, windows[1:], torch.randn(1, 48, 4, 4), text[1:], torch.randn(1, 13, 16))
+        drawn = torch.randn(1, 48, 1, 4, 4), torch.randn(1, 1, 13, 16)
+        remember(model, windows[1:], drawn[0], text[1:], drawn[1])
     assert [w.written for w in windows] == [0, 4]
-    times, sound = torch.tensor([500.0, 900.0]), torch.randn(2, 13, 16)
-    both = model.dit(latent, times, text, sound, gather(windows, SOUL_TEST))
+    times, sound = torch.tensor([500.0, 900.0]), torch.randn(2, 1, 13, 16)
+    latent = latent.unsqueeze(2)
+    both = model.dit(latent, times, text, sound, gather(windows, SOUL_TEST), keep=True)
     for i in range(2):
         part = slice(i, i + 1)
         alone = model.dit(latent[part], times[part], text[part], sound[part],
-                          gather(windows[part], SOUL_TEST))  # fmt: skip
+                          gather(windows[part], SOUL_TEST), keep=True)  # fmt: skip
         torch.testing.assert_close(both.flow[part], alone.flow, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(both.keys[:, part], alone.keys, atol=1e-5, rtol=1e-5)
 

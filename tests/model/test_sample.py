@@ -1,7 +1,9 @@
 """The one rollout: streamed equals offline, the future cannot be heard, streams do not mix."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor
 from soul.model.config import SOUL_TEST
 from soul.model.sample import (
     BLEND_CHUNKS,
+    TIMESTEPS,
     Soul,
     StreamState,
     advance,
@@ -18,6 +21,7 @@ from soul.model.sample import (
     cut,
     decode,
     denoise,
+    draw_noise,
     listen,
     open_stream,
     set_prompt,
@@ -37,7 +41,7 @@ TOLERANCE = 1e-4  # in float32
 class Shown:
     """A rollout of one stream."""
 
-    latents: Tensor  # [chunks, C, h, w]
+    latents: Tensor  # [chunks, C, n, h, w]
     pictures: Tensor  # [chunks, 4, H, W, 3] uint8
 
 
@@ -320,7 +324,7 @@ def test_after_blend_and_window_nothing_of_the_old_words_is_left(
     assert SOUL_TEST.dit.layers == 2
     chunks = BLEND_CHUNKS + SOUL_TEST.window
     draw = torch.Generator().manual_seed(4)
-    shape = (chunks, 1, SOUL_TEST.vae.channels, SOUL_TEST.grid, SOUL_TEST.grid)
+    shape = (chunks, 1, SOUL_TEST.vae.channels, 1, *SOUL_TEST.cells)
     latents = torch.randn(shape, generator=draw)
     born, told = (open_stream(model, portraits[0], prompt, 5) for prompt in ("glad", "calm"))
     set_prompt(model, told, "glad")
@@ -400,6 +404,111 @@ def test_any_number_of_steps_runs(model: Soul, portraits: Tensor, steps: int) ->
     state = open_stream(model, portraits[0], "x", 5)
     silence = torch.zeros(1, SOUL_TEST.window_samples)
     assert advance(model, [state], silence, steps).shape == (1, 4, 64, 64, 3)
+
+
+# Chunks of several latents, rectangles, clips.
+
+
+def like(model: Soul, **changes: Any) -> Soul:
+    """The same weights in another configuration; none of these changes a weight's shape."""
+    other = build(replace(model.config, **changes), 0)
+    other.load_state_dict(model.state_dict())
+    return other.requires_grad_(False)
+
+
+@pytest.mark.parametrize("chunk", [1, 2])
+def test_pictures_may_be_rectangles(model: Soul, chunk: int) -> None:
+    wide = like(model, image_size=(32, 96), chunk=chunk)
+    state = open_stream(wide, torch.zeros(3, 32, 96), "x", 0)
+    for _ in range(3):
+        pictures = advance(wide, [state], torch.zeros(1, wide.config.window_samples), steps=1)
+        assert pictures.shape == (1, 4 * chunk, 32, 96, 3)
+
+
+def test_each_latent_of_a_chunk_hears_what_it_would_hear_alone(
+    model: Soul, portraits: Tensor
+) -> None:
+    """Its sound, and its own four frames of blinking and glancing."""
+    three, pcm = like(model, chunk=3), voice(0)
+    states = [open_stream(m, portraits[0], "x", 5) for m in (three, model)]
+    together = torch.cat([listen(three, states[:1], w[None]) for w in cut(three.config, pcm)], 1)
+    alone = torch.cat([listen(model, states[1:], w[None]) for w in cut(model.config, pcm)], 1)
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_a_chunks_latents_are_decoded_one_after_the_other(model: Soul, portraits: Tensor) -> None:
+    latents = torch.randn(1, 48, 3, 4, 4)
+    one, other = (open_stream(model, portraits[0], "x", 5) for _ in range(2))
+    pictures = decode(model, [one], latents)
+    each = [decode(model, [other], latent) for latent in latents.split(1, 2)]
+    assert torch.equal(pictures, torch.cat(each, 1))
+    assert torch.equal(one.decoder, other.decoder)
+
+
+def test_a_chunk_of_several_latents_fills_as_many_slots(model: Soul, portraits: Tensor) -> None:
+    two = like(model, chunk=2)
+    state = open_stream(two, portraits[0], "x", 5)
+    for n in range(1, 4):
+        advance(two, [state], torch.zeros(1, two.config.window_samples), steps=1)
+        assert state.chunk == n
+        assert state.window.written == 2 * n
+
+
+CLIPS: dict[str, Any] = {"window": 0, "overlap": 2, "chunk": 4}
+
+
+def by_hand(model: Soul, clean: Tensor, noise: Tensor, words: Tensor, audio: Tensor) -> Tensor:
+    """A clip without the rollout: what is given stands first, at timestep 0, in every pass."""
+    given, latent = clean.shape[2], noise
+    for level, following in pairwise(sigmas(model.config.steps, model.config.shift)):
+        times = torch.tensor([[0.0] * given + [level * TIMESTEPS] * noise.shape[2]])
+        flow = model.dit(torch.cat((clean, latent), 2), times, words, audio, None).flow
+        latent = latent + (following - level) * flow[:, :, given:]
+    return latent
+
+
+def test_a_clip_begins_with_the_pivotal_latent_and_the_end_of_the_last(
+    model: Soul, portraits: Tensor
+) -> None:
+    clips = like(model, **CLIPS)
+    state, twin = (open_stream(clips, portraits[0], "x", 5) for _ in range(2))
+    clean, sounds = state.pivotal.unsqueeze(2), list[Tensor]()
+    for window in cut(clips.config, voice(0, 12)):
+        audio = listen(clips, [state], window[None])
+        sounds.append(audio)
+        latents = denoise(clips, [state], audio, clips.config.steps)
+        heard = torch.cat([s[:, 2:] for s in sounds[-2:-1]] + [audio], 1)
+        wanted = by_hand(clips, clean, draw_noise(clips, twin), state.words[None], heard)
+        torch.testing.assert_close(latents, wanted, atol=1e-5, rtol=1e-5)
+        assert decode(clips, [state], latents).shape == (1, 16, 64, 64, 3)
+        commit(clips, [state], latents, audio)
+        end = clips.codebook(latents)[0][:, :, 2:]
+        assert not torch.equal(end, latents[:, :, 2:]), "τ bites"
+        clean = torch.cat((state.pivotal.unsqueeze(2), end), 2)
+    assert state.chunk == 3
+
+
+def test_clips_keep_latents_and_no_keys(model: Soul, portraits: Tensor) -> None:
+    clips = like(model, **CLIPS)
+    state = open_stream(clips, portraits[0], "calm", 5)
+    set_prompt(clips, state, "glad")
+    advance(clips, [state], torch.zeros(1, clips.config.window_samples), steps=1)
+    window = state.window
+    assert {t.numel() for t in (window.keys, window.values, window.sink_keys)} == {0}
+    assert state.tail is not None
+    assert state.tail.latents.shape == (1, 48, 2, 4, 4)
+    assert not torch.equal(state.words, clips.words(["calm"])[0]), "words move from clip to clip"
+
+
+def test_clips_of_a_batch_are_each_as_alone(model: Soul, portraits: Tensor) -> None:
+    clips = like(model, **CLIPS)
+    heard = torch.stack([cut(clips.config, voice(n, 8)) for n in range(2)], 1)
+    states = [open_stream(clips, portraits[n], "x", n) for n in range(2)]
+    together = [step(clips, states, windows)[0] for windows in heard]
+    alone = roll(clips, portraits[1], heard[:, 1], seed=1)
+    torch.testing.assert_close(together[1][1], alone.latents[1], atol=1e-5, rtol=1e-5)
+    with pytest.raises(ValueError, match="mixes first clips with later ones"):
+        step(clips, [states[0], open_stream(clips, portraits[1], "x", 1)], heard[0])
 
 
 def test_noise_levels_are_shifted_as_wan_shifts_them() -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from soul.model.config import SOUL_TEST
+from soul.model.dit import copy_text_to_audio
 from soul.model.sample import Soul, build, sigmas
 from soul.model.window import gather
 from soul.training import diffusion as stage
@@ -20,7 +21,6 @@ from soul.training.diffusion import (
     TeacherConfig,
     begin,
     blocks_of,
-    copy_text_to_audio,
     descend,
     draw_clips,
     draw_references,
@@ -136,7 +136,7 @@ def test_a_rollout_may_start_with_latents_of_its_clip(model: Soul, data: Latents
 def test_audio_layers_start_as_text_layers(data: Latents, tmp_path: Path) -> None:
     """Until then they are not trained, and the text layers are."""
     model = build(SOUL_TEST, 0)
-    copy_text_to_audio(model)
+    copy_text_to_audio(model.dit)
     for block in blocks_of(model):
         for name, value in block.cross_attn.state_dict().items():
             assert torch.equal(value, block.audio_attn.state_dict()[name])

@@ -114,8 +114,8 @@ def weights(model: str) -> Finding:
     except WeightsError as error:
         return Finding("weights", "no", str(error), needed=True)
     count = sum(parameter.numel() for parameter in loaded.parameters())
-    size = loaded.config.image_size
-    return Finding("weights", "yes", f"{model}: {count / 1e6:.1f} M parameters, {size}²", True)
+    size = f"{loaded.config.height} x {loaded.config.width}"
+    return Finding("weights", "yes", f"{model}: {count / 1e6:.1f} M parameters, {size}", True)
 
 
 def webrtc() -> Finding:

@@ -43,12 +43,12 @@ def make(config: AnimateConfig, portrait: Path, speech: Path) -> Report:
     prompts = prompts_by_chunk(config.at, sound.seconds)
     picture_data = portrait_bytes(portrait)
     model = load(config.model, config.device)
-    picture = read_portrait(picture_data, model.config.image_size)
+    picture = read_portrait(picture_data, model.config.side)
     frames = pictures_for(sound.film.shape[1])
     stopwatch = _Stopwatch(time.perf_counter)
     with (
         _progress() as progress,
-        Film(config.output, model.config.image_size, sound.film) as film,
+        Film(config.output, model.config.side, sound.film) as film,
     ):
         task = progress.add_task(config.output.name, total=frames)
         shown = 0

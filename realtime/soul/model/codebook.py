@@ -22,11 +22,11 @@ class Codebook(nn.Module):
         self.register_buffer("threshold", torch.tensor(float("inf")))
 
     def forward(self, latents: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, channels, h, w] → (the same with strays pulled back, share of strays [B])."""
-        features = latents.permute(0, 2, 3, 1)
-        pulled, distance = pullback(features.flatten(0, 2), self.centroids, self.threshold)
+        """[B, channels, ..., h, w] → (the same with strays pulled back, share of strays [B])."""
+        features = latents.movedim(1, -1)
+        pulled, distance = pullback(features.flatten(0, -2), self.centroids, self.threshold)
         strays = (distance > self.threshold).view(len(latents), -1).float().mean(-1)
-        return pulled.view_as(features).permute(0, 3, 1, 2), strays
+        return pulled.view_as(features).movedim(-1, 1), strays
 
 
 def with_threshold(codebook: Codebook, threshold: float) -> Codebook:

@@ -127,12 +127,14 @@ class SoulConfig:
     """One model: its parts, its window and how it is sampled."""
 
     name: str
-    image_size: int = 256
+    image_size: int | tuple[int, int] = 256  # pixels: of a square's side, or height and width
     dit: DiTConfig = field(default_factory=DiTConfig)
     audio: AudioConfig = field(default_factory=AudioConfig)
     text: TextConfig = field(default_factory=TextConfig)
     vae: VaeConfig = field(default_factory=VaeConfig)
-    window: int = 6  # latents of context beside the pivotal one
+    chunk: int = 1  # latents made together; they all see each other
+    window: int = 6  # latents of context beside the pivotal one; 0: clips, which keep no keys
+    overlap: int = 0  # of clips: latents of one that the next begins with
     sink_distance: int = 8  # latents between the sink's position and the chunk's
     steps: int = 2
     shift: float = 3.0
@@ -145,10 +147,25 @@ class SoulConfig:
                 f"dit.dim {self.dit.dim} does not split into {self.dit.heads} heads "
                 "of an even number of channels"
             )
-        if self.image_size % (self.vae.spatial * self.dit.patch):
+        if not isinstance(self.image_size, int):
+            object.__setattr__(self, "image_size", tuple(self.image_size))  # JSON has lists alone
+            if len(self.image_size) != 2:
+                raise ConfigError(
+                    f"image_size {self.image_size} is neither a square's side nor height and width"
+                )
+        token = self.vae.spatial * self.dit.patch
+        for side in (self.height, self.width):
+            if side < token or side % token:
+                raise ConfigError(
+                    f"image_size {side} is not a multiple of {token}, "
+                    "the side of one token in pixels"
+                )
+        if self.chunk < 1:
+            raise ConfigError(f"chunk {self.chunk} is not a number of latents, expected 1 or more")
+        if not 0 <= self.overlap <= (self.chunk if self.clips else 0):
             raise ConfigError(
-                f"image_size {self.image_size} is not a multiple of "
-                f"{self.vae.spatial * self.dit.patch}, the side of one token in pixels"
+                f"overlap {self.overlap} cannot be with window {self.window} and chunk "
+                f"{self.chunk}: expected window 0 and at most the chunk's latents"
             )
         if self.dit.latent_channels != self.vae.channels:
             raise ConfigError(
@@ -160,6 +177,11 @@ class SoulConfig:
                 f"sink_distance {self.sink_distance} must exceed window {self.window}, "
                 "else the sink shares a position with a context latent"
             )
+        if self.cue_width and self.dit.audio_form == "packed":
+            raise ConfigError(
+                f"cue_width {self.cue_width} does not go with dit.audio_form 'packed', "
+                "which has no token to tell cues by: expected 0"
+            )
         for part, found, told, expected in (
             ("audio.out_dim", self.audio.out_dim, "dit.audio_dim", self.dit.audio_dim),
             ("text.dim", self.text.dim, "dit.text_dim", self.dit.text_dim),
@@ -169,18 +191,57 @@ class SoulConfig:
                 raise ConfigError(f"{part} {found} differs from {told} {expected}")
 
     @property
-    def grid(self) -> int:
-        """Latent cells on a side."""
-        return exact_div(self.image_size, self.vae.spatial)
+    def clips(self) -> bool:
+        """Whether chunks are clips of their own, which share latents and not keys."""
+        return self.window == 0
+
+    @property
+    def height(self) -> int:
+        """Pixels of a picture, downwards."""
+        return self.image_size if isinstance(self.image_size, int) else self.image_size[0]
+
+    @property
+    def width(self) -> int:
+        """Pixels of a picture, across."""
+        return self.image_size if isinstance(self.image_size, int) else self.image_size[1]
+
+    @property
+    def side(self) -> int:
+        """Pixels on a side, for those who know squares alone; ConfigError if it is none."""
+        if self.height != self.width:
+            raise ConfigError(
+                f"{self.name} makes pictures of {self.height} x {self.width}, expected squares"
+            )
+        return self.height
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Latent cells, down and across."""
+        spatial = self.vae.spatial
+        return exact_div(self.height, spatial), exact_div(self.width, spatial)
+
+    @property
+    def rows(self) -> int:
+        """Tokens of one latent, downwards."""
+        return exact_div(self.cells[0], self.dit.patch)
+
+    @property
+    def columns(self) -> int:
+        """Tokens of one latent, across."""
+        return exact_div(self.cells[1], self.dit.patch)
 
     @property
     def tokens(self) -> int:
         """Tokens of one latent."""
-        return exact_div(self.grid, self.dit.patch) ** 2
+        return self.rows * self.columns
+
+    @property
+    def chunk_frames(self) -> int:
+        return self.chunk * FRAMES_PER_LATENT
 
     @property
     def chunk_samples(self) -> int:
-        return SAMPLES_PER_LATENT
+        return self.chunk * SAMPLES_PER_LATENT
 
     @property
     def window_samples(self) -> int:
@@ -220,6 +281,15 @@ SOUL_TEST = SoulConfig(
     centroids=16,
 )
 PRESETS: dict[str, SoulConfig] = {c.name: c for c in (SOUL_5B, SOUL_MINI, SOUL_MINI_512, SOUL_TEST)}
+
+CLIP_LATENTS, CLIP_OVERLAP = 28, 2  # the paper's: 1 + 27 · 4 = 109 frames
+
+
+def in_clips(config: SoulConfig) -> SoulConfig:
+    """`config` as the paper runs it, clip by clip: the pivotal latent, the overlap, new latents."""
+    new = CLIP_LATENTS - 1 - CLIP_OVERLAP
+    return replace(config, window=0, overlap=CLIP_OVERLAP, chunk=new)
+
 
 _PARTS = {"dit": DiTConfig, "audio": AudioConfig, "text": TextConfig, "vae": VaeConfig}
 

@@ -85,7 +85,7 @@ def cues(lids: Tensor, listening: Tensor, glances: Tensor) -> Tensor:
 
 
 class CueEncoder(nn.Module):
-    """A latent's cues [B, 4, 4] → one token [B, 1, audio_dim]."""
+    """A latent's cues [..., 4, 4] → one token [..., 1, audio_dim]."""
 
     def __init__(self, width: int, audio_dim: int) -> None:
         super().__init__()
@@ -94,5 +94,5 @@ class CueEncoder(nn.Module):
 
     def forward(self, cues: Tensor) -> Tensor:
         closed = torch.cat((1 - cues[..., :1], cues[..., 1:]), -1)  # nothing to tell: zeros
-        hidden = torch.nn.functional.gelu(self.inward(closed.flatten(1)))
-        return self.outward(hidden).unsqueeze(1)  # type: ignore[no-any-return]
+        hidden = torch.nn.functional.gelu(self.inward(closed.flatten(-2)))
+        return self.outward(hidden).unsqueeze(-2)  # type: ignore[no-any-return]

@@ -2,11 +2,13 @@
 
 Parameters carry Wan2.2-TI2V-5B's own names, so its checkpoint loads; what Soul adds is named
 `audio_embedding`, `blocks.N.norm_audio` and `blocks.N.audio_attn`, or `packed_audio` where sound
-is added before some blocks. It knows one latent at a time
-and the memory it is handed: not sampling, not codebooks, not time of day.
+is added before some blocks. It knows one chunk at a time and the memory it is handed: not
+sampling, not codebooks, not time of day.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +38,29 @@ class LayerNorm(nn.LayerNorm):
         return F.layer_norm(x.float(), self.normalized_shape, weight, bias, self.eps).type_as(x)
 
 
+def runs(x: Tensor, like: Tensor) -> Tensor:
+    """`x` [B, tokens, dim] as the equal runs of tokens that `like` [B, groups, dim] speaks for."""
+    return x.unflatten(1, (like.shape[1], -1))
+
+
+def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """`x` [B, tokens, dim] scaled and shifted, each [B, groups, dim]."""
+    return (runs(x, scale) * (1 + scale.unsqueeze(2)) + shift.unsqueeze(2)).flatten(1, 2)
+
+
+def admit(x: Tensor, gate: Tensor) -> Tensor:
+    """`x` [B, tokens, dim] times `gate` [B, groups, dim]."""
+    return (runs(x, gate) * gate.unsqueeze(2)).flatten(1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """What a chunk's last latents hear, each its own; the `deaf` tokens before hear nothing."""
+
+    tokens: Tensor  # [B, latents, m, dim]
+    deaf: int
+
+
 class Block(nn.Module):
     """Window attention, text attention, audio attention, feed-forward."""
 
@@ -46,9 +71,9 @@ class Block(nn.Module):
         self.self_attn = SelfAttention(config)
         self.norm3 = LayerNorm(dim, eps)
         self.cross_attn = CrossAttention(config)
-        attended = config.audio_form == "attention"
-        self.norm_audio = LayerNorm(dim, eps) if attended else None
-        self.audio_attn = CrossAttention(config) if attended else None
+        if config.audio_form == "attention":
+            self.norm_audio = LayerNorm(dim, eps)
+            self.audio_attn = CrossAttention(config)
         self.norm2 = LayerNorm(dim, eps, elementwise_affine=False)
         self.ffn = nn.Sequential(
             nn.Linear(dim, config.ffn_dim),
@@ -64,17 +89,24 @@ class Block(nn.Module):
         turn: Tensor,
         memory: Memory | None,
         text: Tensor,
-        audio: Tensor | None,
+        sound: Sound | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """`x` [B, tokens, dim], `time` [B, tokens, 6, dim] → (x, unrotated keys, values)."""
+        """`x` [B, tokens, dim], `time` [B, groups, 6, dim] → (x, unrotated keys, values)."""
         shift, scale, gate, shift2, scale2, gate2 = (self.modulation.unsqueeze(0) + time).unbind(2)
-        seen, key, value = self.self_attn(self.norm1(x) * (1 + scale) + shift, turn, memory)
-        x = x + seen * gate
+        seen, key, value = self.self_attn(modulate(self.norm1(x), shift, scale), turn, memory)
+        x = x + admit(seen, gate)
         x = x + self.cross_attn(self.norm3(x), text)
-        if audio is not None and self.norm_audio is not None and self.audio_attn is not None:
-            x = x + self.audio_attn(self.norm_audio(x), audio)
-        x = x + self.ffn(self.norm2(x) * (1 + scale2) + shift2) * gate2
+        if sound is not None:
+            x = x + self.hear(x, sound)
+        x = x + admit(self.ffn(modulate(self.norm2(x), shift2, scale2)), gate2)
         return x, key, value
+
+    def hear(self, x: Tensor, sound: Sound) -> Tensor:
+        """What each latent's tokens make of its sound: [B, tokens, dim]."""
+        hearing = self.norm_audio(x[:, sound.deaf :])
+        each = hearing.unflatten(1, (sound.tokens.shape[1], -1)).flatten(0, 1)
+        answer = self.audio_attn(each, sound.tokens.flatten(0, 1)).view_as(hearing)
+        return F.pad(answer, (0, 0, sound.deaf, 0))
 
 
 class Head(nn.Module):
@@ -88,20 +120,20 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         shift, scale = (self.modulation.unsqueeze(0) + time.unsqueeze(2)).unbind(2)
-        return self.head(self.norm(x) * (1 + scale) + shift)  # type: ignore[no-any-return]
+        return self.head(modulate(self.norm(x), shift, scale))  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
     """One forward's answer: the flow and what a window would keep of it."""
 
-    flow: Tensor  # [B, channels, h, w]
-    keys: Tensor  # [layers, B, heads, tokens, head_dim], turned to the chunk's position
+    flow: Tensor  # [B, channels, n, h, w]
+    keys: Tensor  # [layers, B, heads, tokens, head_dim]; empty if nothing was to be kept
     values: Tensor
 
 
 class DiT(nn.Module):
-    """See the module's docstring. One latent a stream and pass; flow matching, v = noise − x."""
+    """See the module's docstring. One chunk a stream and pass; flow matching, v = noise − x."""
 
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
@@ -112,9 +144,10 @@ class DiT(nn.Module):
         self.text_embedding = nn.Sequential(
             nn.Linear(config.text_dim, dim), nn.GELU(approximate="tanh"), nn.Linear(dim, dim)
         )
-        packed = config.audio_form == "packed"
-        self.audio_embedding = None if packed else nn.Linear(config.audio_dim, dim)
-        self.packed_audio = PackedAudio(config) if packed else None
+        if config.audio_form == "attention":
+            self.audio_embedding = nn.Linear(config.audio_dim, dim)
+        else:
+            self.packed_audio = PackedAudio(config)
         self.time_embedding = nn.Sequential(
             nn.Linear(config.freq_dim, dim), nn.SiLU(), nn.Linear(dim, dim)
         )
@@ -129,24 +162,28 @@ class DiT(nn.Module):
         text: Tensor,
         audio: Tensor | None,
         context: Context | None,
+        keep: bool = False,
     ) -> Pass:
-        """One pass over one latent of each stream.
+        """One pass over one chunk of each stream; its latents all see each other.
 
-        `latent` [B, C + conditions, h, w]; `timesteps` [B] or [B, tokens] in [0, 1000];
-        `text` [B, n, text_dim]; `audio` [B, m, audio_dim], packed one row a frame, or None (no
-        sound: the audio layers are passed by);
-        `context` None for the pivotal latent, which sees itself alone and whose keys stay unturned.
+        `latent` [B, C + conditions, n, h, w]; `timesteps` in [0, 1000]: [B], [B, n] for each latent
+        or [B, tokens]; `text` [B, words, text_dim], padding included: Wan attends to it;
+        `audio` [B, k, m, audio_dim], heard by the last k latents, each its own m tokens, or None:
+        the audio layers are passed by; `context` None: nothing is remembered, the latents stand at
+        positions 0 .. n − 1, as in Wan's clips. With `keep` the answer has the chunk's values and
+        its keys, turned to its positions, but unturned without context.
         """
-        rows, columns = (side // self.config.patch for side in latent.shape[-2:])
-        x = self.patch_embedding(latent.unsqueeze(2)).flatten(2).transpose(1, 2)
+        n, (rows, columns) = latent.shape[2], (s // self.config.patch for s in latent.shape[-2:])
+        x = self.patch_embedding(latent).flatten(2).transpose(1, 2)
         if timesteps.dim() == 1:
             timesteps = timesteps.unsqueeze(1)
         emb = self.time_embedding(sinusoid(timesteps, self.config.freq_dim).to(x.dtype))
         time = self.time_projection(emb).unflatten(-1, (6, -1))
         words = self.text_embedding(text)
-        sound, added = self.sound(audio)
+        deaf = 0 if audio is None else (n - audio.shape[1]) * rows * columns
+        sound, added = self.hear(audio, deaf)
         if context is None:
-            first = torch.zeros(len(x), dtype=torch.long, device=x.device)
+            first = torch.arange(n, device=x.device).expand(len(x), -1)
             turn = rotation(first, rows, columns, self.config.head_dim)
         else:
             turn = context.turn
@@ -154,26 +191,51 @@ class DiT(nn.Module):
         for index, block in enumerate(self.blocks):
             memory = None if context is None else recall(context, index)
             if index in added:
-                x = x + added[index]
+                x = x + spread(added[index], x.shape[1], deaf)
             x, key, value = block(x, time, turn, memory, words, sound)
-            keys.append(key if context is None else rotate(key, turn))
-            values.append(value)
+            if keep:
+                keys.append(key if context is None else rotate(key, turn))
+                values.append(value)
         flow = self.unpatch(self.head(x, emb), rows, columns)
-        return Pass(flow, torch.stack(keys), torch.stack(values))
+        return Pass(flow, stacked(keys), stacked(values))
 
-    def sound(self, audio: Tensor | None) -> tuple[Tensor | None, dict[int, Tensor]]:
-        """What the blocks attend to, and what is added before some; one of them is nothing."""
+    def hear(self, audio: Tensor | None, deaf: int) -> tuple[Sound | None, dict[int, Tensor]]:
+        """What blocks attend to, and what is added before some; at least one of them is nothing."""
         if audio is None:
             return None, {}
-        if self.packed_audio is not None:
+        if self.config.audio_form == "packed":
             return None, self.packed_audio(audio)
-        return self.audio_embedding(audio) if self.audio_embedding is not None else None, {}
+        return Sound(self.audio_embedding(audio), deaf), {}
 
     def unpatch(self, tokens: Tensor, rows: int, columns: int) -> Tensor:
-        """[B, rows·columns, p·p·C] → [B, C, rows·p, columns·p]; Wan's order of a token's cells."""
+        """[B, n·rows·columns, p·p·C] → [B, C, n, rows·p, columns·p]; Wan's order of the cells."""
         p = self.config.patch
-        x = tokens.view(len(tokens), rows, columns, p, p, -1)
-        return x.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
+        x = tokens.view(len(tokens), -1, rows, columns, p, p, self.config.latent_channels)
+        return x.permute(0, 6, 1, 2, 4, 3, 5).flatten(5, 6).flatten(3, 4)
+
+
+def spread(each: Tensor, tokens: int, deaf: int) -> Tensor:
+    """One vector a hearing latent [B, k, dim] for each of its tokens, of `tokens` in all."""
+    run = (tokens - deaf) // each.shape[1]
+    return F.pad(each.repeat_interleave(run, 1), (0, 0, deaf, 0))
+
+
+def copy_text_to_audio(dit: DiT) -> None:
+    """Soul's audio layers become copies of the same block's text layers, as the paper starts them.
+
+    The embedding of sound keeps what it holds. ValueError for packed sound, which has no such
+    layers.
+    """
+    if dit.config.audio_form != "attention":
+        raise ValueError(f"{dit.config.audio_form} sound has no layers to copy text layers to")
+    for block in cast(Iterable[Block], dit.blocks):
+        block.audio_attn.load_state_dict(block.cross_attn.state_dict())
+        block.norm_audio.load_state_dict(block.norm3.state_dict())
+
+
+def stacked(layers: list[Tensor]) -> Tensor:
+    """[layers, ...], or nothing of no layers."""
+    return torch.stack(layers) if layers else torch.empty(0)
 
 
 def recall(context: Context, layer: int) -> Memory:

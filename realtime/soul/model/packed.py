@@ -16,6 +16,7 @@ class PackedAudio(nn.Module):
     def __init__(self, config: DiTConfig) -> None:
         super().__init__()
         self.blocks = config.audio_blocks
+        self.features = config.audio_dim
         self.proj = nn.Linear(FRAMES_PER_LATENT * config.audio_dim, config.audio_width)
         self.norm = nn.LayerNorm(config.audio_width)
         self.to_block = nn.ModuleList(
@@ -23,12 +24,17 @@ class PackedAudio(nn.Module):
         )
 
     def forward(self, audio: Tensor) -> dict[int, Tensor]:
-        """`audio` [B, 4, audio_dim], a row a frame → block's number → [B, 1, dim].
+        """`audio` [B, latents, 4, audio_dim], a row a frame → block's number → [B, latents, dim].
 
-        The very first latent has one frame alone: its row stands there four times.
+        A clip's very first latent has one frame alone: its row stands there four times. ValueError
+        for another number of rows.
         """
-        short = self.norm(self.proj(audio.flatten(1)))
+        if audio.shape[2:] != (FRAMES_PER_LATENT, self.features):
+            raise ValueError(
+                f"packed sound has {tuple(audio.shape[2:])} rows and features a latent, "
+                f"expected {(FRAMES_PER_LATENT, self.features)}"
+            )
+        short = self.norm(self.proj(audio.flatten(2)))
         return {
-            block: layer(short).unsqueeze(1)
-            for block, layer in zip(self.blocks, self.to_block, strict=True)
+            block: layer(short) for block, layer in zip(self.blocks, self.to_block, strict=True)
         }

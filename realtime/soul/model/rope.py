@@ -31,17 +31,17 @@ def angles(position: Tensor, channels: int) -> Tensor:
 
 
 def rotation(times: Tensor, rows: int, columns: int, head_dim: int) -> Tensor:
-    """Cosines and sines of every token of latents at `times` [B].
+    """Cosines and sines of every token of latents at `times` [B], or [B, n] for n latents each.
 
-    → [2, B, rows·columns, head_dim / 2] float32.
+    → [2, B, n·rows·columns, head_dim / 2] float32.
     """
     time, height, width = split(head_dim)
     device = times.device
-    t = angles(times, time)[:, None, None].expand(-1, rows, columns, -1)
-    y = angles(torch.arange(rows, device=device), height)[None, :, None]
-    x = angles(torch.arange(columns, device=device), width)[None, None]
-    shape = (len(times), rows, columns, -1)
-    theta = torch.cat((t, y.expand(shape), x.expand(shape)), -1).flatten(1, 2)
+    t = angles(times, time)[..., None, None, :]
+    y = angles(torch.arange(rows, device=device), height)[:, None]
+    x = angles(torch.arange(columns, device=device), width)
+    shape = (*times.shape, rows, columns, -1)
+    theta = torch.cat([angle.expand(shape) for angle in (t, y, x)], -1).flatten(1, -2)
     return torch.stack((theta.cos(), theta.sin())).float()
 
 

@@ -1,8 +1,9 @@
 """The one rollout: live streaming, offline rendering and training all call these functions.
 
-A chunk is one latent. For each: `listen` → `denoise` → `decode` (the pictures may leave now) →
-`commit` (codebook pullback, then the clean pass that writes keys and values). Streams are lists
-of states; a batch runs one forward and no stream can see another. No clock, no threads, no I/O.
+A chunk is `config.chunk` latents, live one. For each: `listen` → `denoise` → `decode` (the pictures
+may leave now) → `commit` (codebook pullback, then the clean pass that writes keys and values).
+Streams are lists of states; a batch runs one forward and no stream can see another. No clock, no
+threads, no I/O.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from soul.model.dit import DiT
 from soul.model.text import TextEncoder, tokenize
 from soul.model.vae import Encoder, Reference, light_decoder, to_bytes
 from soul.model.window import Context, Window, empty_window, gather
-from soul.timebase import FRAMES_PER_LATENT
+from soul.timebase import SAMPLES_PER_LATENT
 
 TIMESTEPS = 1000.0  # Wan's scale: noise level 1 is timestep 1000
 
@@ -54,8 +55,8 @@ class Soul(nn.Module):
         return self.text(numbers.to(self.device))  # type: ignore[no-any-return]
 
     def told(self, audio: Tensor, cues: Tensor) -> Tensor:
-        """Audio tokens [B, m, audio_dim], and the chunk's cues [B, 4, 4] as one more of them."""
-        return audio if self.cues is None else torch.cat((audio, self.cues(cues)), 1)
+        """A latent's audio tokens [..., m, audio_dim], and its cues [..., 4, 4] as one more."""
+        return audio if self.cues is None else torch.cat((audio, self.cues(cues)), -2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,14 @@ class Blend:
     old: Tensor
     new: Tensor
     done: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The end of a clip, pulled back, which the next one begins with; and what was heard to it."""
+
+    latents: Tensor  # [1, C, overlap, h, w]
+    audio: Tensor  # [1, overlap, m, audio_dim]
 
 
 @dataclass(slots=True)
@@ -81,12 +90,9 @@ class StreamState:
     glances: Glances
     listening: bool = False  # somebody else has the word
     blend: Blend | None = None  # while the words move to a new prompt's
-    strays: float = 0.0  # share of the last latent's cells that the codebook pulled back
-
-    @property
-    def chunk(self) -> int:
-        """Number of the next chunk."""
-        return self.window.written
+    strays: float = 0.0  # share of the last chunk's cells that the codebook pulled back
+    chunk: int = 0  # number of the next one
+    tail: Tail | None = None  # of clips, after the first
 
 
 def build(config: SoulConfig, seed: int) -> Soul:
@@ -105,17 +111,16 @@ def sigmas(steps: int, shift: float) -> list[float]:
 
 def open_stream(model: Soul, portrait: Tensor, prompt: str, seed: int) -> StreamState:
     """A stream that starts from `portrait` [3, H, W] in [-1, 1] and has heard nothing yet."""
-    size = model.config.image_size
-    if portrait.shape != (3, size, size):
-        raise ValueError(
-            f"portrait has shape {tuple(portrait.shape)}, expected (3, {size}, {size})"
-        )
+    expected = (3, model.config.height, model.config.width)
+    if portrait.shape != expected:
+        raise ValueError(f"portrait has shape {tuple(portrait.shape)}, expected {expected}")
     picture = portrait.unsqueeze(0).to(model.device)
     pivotal = model.encoder.still(picture)
     reference = model.decoder.refer(picture, pivotal)
     words = model.words([prompt])
     window = empty_window(model.config, model.device, pivotal.dtype)
-    write_sink(model, [window], pivotal, words)
+    if not model.config.clips:
+        write_sink(model, [window], pivotal, words)
     noise = torch.Generator(model.device).manual_seed(seed)
     state = model.decoder.first_state(reference)
     return StreamState(
@@ -138,7 +143,7 @@ def set_prompt(model: Soul, state: StreamState, prompt: str) -> None:
 def write_sink(model: Soul, windows: Sequence[Window], pivotal: Tensor, words: Tensor) -> None:
     """The pivotal latents [B, C, h, w] become the sinks: one clean pass, keys left unturned."""
     clean = torch.zeros(len(pivotal), device=pivotal.device)
-    seen = model.dit(pivotal, clean, words, None, None)
+    seen = model.dit(pivotal.unsqueeze(2), clean, words, None, None, keep=True)
     for i, window in enumerate(windows):
         # Of its own memory: a slice would keep the sinks of the whole batch alive.
         window.sink_keys = seen.keys[:, i].contiguous()
@@ -146,66 +151,115 @@ def write_sink(model: Soul, windows: Sequence[Window], pivotal: Tensor, words: T
 
 
 def listen(model: Soul, states: Sequence[StreamState], pcm: Tensor) -> Tensor:
-    """Each stream's window of samples [B, window_samples] → audio tokens [B, n, audio_dim].
+    """Each stream's window of samples [B, window_samples] → audio tokens [B, n, m, audio_dim].
 
-    Once a chunk: with the sound the DiT is told of the stream's next four frames of blinking and
-    glancing, and whether it listens to somebody else.
+    m tokens for each of the chunk's n latents, which hears its own window. Once a chunk: with the
+    sound the DiT is told of the stream's next frames of blinking and glancing, and whether it
+    listens to somebody else.
     """
-    expected = model.config.window_samples
-    if pcm.shape[-1] != expected:
-        raise ValueError(f"a chunk hears {expected} samples, got {pcm.shape[-1]}")
-    lids = torch.tensor([s.blinks.next(FRAMES_PER_LATENT) for s in states], device=pcm.device)
-    listening = torch.tensor([[s.listening] * FRAMES_PER_LATENT for s in states])
-    glances = torch.tensor([s.glances.next(FRAMES_PER_LATENT) for s in states])
-    return model.told(model.audio(pcm), cues(lids, listening, glances))
+    config = model.config
+    if pcm.shape[-1] != config.window_samples:
+        raise ValueError(f"a chunk hears {config.window_samples} samples, got {pcm.shape[-1]}")
+    each = pcm.unfold(-1, config.window_samples - config.chunk_samples + SAMPLES_PER_LATENT,
+                      SAMPLES_PER_LATENT)  # fmt: skip
+    audio = model.audio(each.flatten(0, 1)).unflatten(0, each.shape[:2])
+    frames = config.chunk_frames
+    lids = torch.tensor([s.blinks.next(frames) for s in states], device=pcm.device)
+    listening = torch.tensor([[s.listening] * frames for s in states])
+    glances = torch.tensor([s.glances.next(frames) for s in states])
+    return model.told(audio, cues(lids, listening, glances).unflatten(1, (config.chunk, -1)))
 
 
-def flow(
-    model: Soul, latent: Tensor, level: float, words: Tensor, audio: Tensor, context: Context
-) -> Tensor:
-    """The predicted flow of one denoising pass at one noise `level` for the whole batch."""
-    timesteps = torch.full((len(latent),), level * TIMESTEPS, device=latent.device)
-    answer = model.dit(latent, timesteps, words, audio, context)
-    return answer.flow  # type: ignore[no-any-return]
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What every pass over one chunk of a batch sees beside it: latents of clips, keys of streams.
+
+    A clip begins with its pivotal latent, which hears nothing, and the end of the clip before.
+    """
+
+    clean: Tensor  # [B, C, k, h, w], latents that stand before the chunk's own; of a stream none
+    audio: Tensor  # [B, up to k + n, m, audio_dim], the sound of the last of them and of the chunk
+    context: Context | None
+
+
+def recall(model: Soul, states: Sequence[StreamState], audio: Tensor) -> Past:
+    """The past of a chunk whose sound is `audio`; ValueError for first and later clips at once."""
+    pivotal = torch.cat([s.pivotal for s in states]).unsqueeze(2)
+    if not model.config.clips:
+        return Past(pivotal[:, :, :0], audio, gather([s.window for s in states], model.config))
+    tails = [s.tail for s in states if s.tail is not None]
+    if not tails:
+        return Past(pivotal, audio, None)
+    if len(tails) < len(states):
+        raise ValueError("a batch mixes first clips with later ones: one kind was expected")
+    clean = torch.cat((pivotal, torch.cat([t.latents for t in tails])), 2)
+    return Past(clean, torch.cat((torch.cat([t.audio for t in tails]), audio), 1), None)
+
+
+def flow(model: Soul, latent: Tensor, level: float, words: Tensor, past: Past) -> Tensor:
+    """The predicted flow of one denoising pass at one noise `level` for the whole batch.
+
+    What stands clean before the chunk is at timestep 0, as Wan's given latents are.
+    """
+    clean = past.clean.shape[2]
+    latents = torch.cat((past.clean, latent), 2)
+    timesteps = torch.full((len(latent), latents.shape[2]), level * TIMESTEPS, device=latent.device)
+    timesteps[:, :clean] = 0
+    answer = model.dit(latents, timesteps, words, past.audio, past.context)
+    return answer.flow[:, :, clean:]  # type: ignore[no-any-return]
 
 
 def draw_noise(model: Soul, state: StreamState) -> Tensor:
-    """A stream's next noise [1, C, h, w], unit normal."""
-    shape = (1, model.config.vae.channels, model.config.grid, model.config.grid)
+    """A stream's next noise [1, C, n, h, w], unit normal."""
+    config = model.config
+    shape = (1, config.vae.channels, config.chunk, *config.cells)
     return torch.randn(shape, generator=state.noise, device=model.device)
 
 
 def denoise(model: Soul, states: Sequence[StreamState], audio: Tensor, steps: int) -> Tensor:
-    """Noise → clean latents [B, C, h, w] in `steps` Euler steps, without guidance."""
+    """Noise → clean latents [B, C, n, h, w] in `steps` Euler steps, without guidance."""
     config = model.config
     latent = torch.cat([draw_noise(model, s) for s in states])
     words = torch.stack([s.words for s in states])
-    context = gather([s.window for s in states], config)
+    past = recall(model, states, audio)
     levels = sigmas(steps, config.shift)
     for level, following in pairwise(levels):
-        latent = latent + (following - level) * flow(model, latent, level, words, audio, context)
+        latent = latent + (following - level) * flow(model, latent, level, words, past)
     return latent
 
 
 def decode(model: Soul, states: Sequence[StreamState], latents: Tensor) -> Tensor:
-    """Latents [B, C, h, w] → pictures [B, 4, H, W, 3] uint8; moves the decoders' memories on."""
+    """Latents [B, C, n, h, w] → pictures [B, 4n, H, W, 3] uint8; moves decoders' memories on."""
     reference = Reference.cat([s.reference for s in states])
-    painted = model.decoder(latents, reference, torch.cat([s.decoder for s in states]))
+    memory = torch.cat([s.decoder for s in states])
+    pictures = []
+    for latent in latents.unbind(2):
+        painted = model.decoder(latent, reference, memory)
+        memory = painted.state
+        pictures.append(to_bytes(painted.pictures, model.config.vae.temporal))
     for i, state in enumerate(states):
-        state.decoder = painted.state[i : i + 1]
-    return to_bytes(painted.pictures, model.config.vae.temporal)
+        state.decoder = memory[i : i + 1]
+    return torch.cat(pictures, 1)
 
 
 def commit(model: Soul, states: Sequence[StreamState], latents: Tensor, audio: Tensor) -> None:
     """Latents become context: strays pulled back, then a clean pass writes keys and values.
 
-    Afterwards words that move to a new prompt's take their next step.
+    Clips need no pass: their last latents are kept. Afterwards words that move to a new prompt's
+    take their next step.
     """
     pulled, strays = model.codebook(latents)
-    words = torch.stack([s.words for s in states])
-    remember(model, [s.window for s in states], pulled, words, audio)
+    if model.config.clips:
+        first = model.config.chunk - model.config.overlap
+        for i, state in enumerate(states):
+            kept = pulled[i : i + 1, :, first:].clone(), audio[i : i + 1, first:].clone()
+            state.tail = Tail(*kept)
+    else:
+        words = torch.stack([s.words for s in states])
+        remember(model, [s.window for s in states], pulled, words, audio)
     for state, share in zip(states, strays.tolist(), strict=True):
         state.strays = share
+        state.chunk += 1
     move_words(model, states)
 
 
@@ -224,7 +278,7 @@ def move_words(model: Soul, states: Sequence[StreamState]) -> None:
             state.words = torch.lerp(old, new, done / BLEND_CHUNKS)  # at the end exactly `new`
             state.blend = Blend(old, new, done) if done < BLEND_CHUNKS else None
             moving.append(state)
-    if moving:
+    if moving and not model.config.clips:
         words = torch.stack([s.words for s in moving])
         pivotal = torch.cat([s.pivotal for s in moving])
         write_sink(model, [s.window for s in moving], pivotal, words)
@@ -236,7 +290,7 @@ def remember(
     """The clean pass: keys and values of `latents`, at timestep 0, go into each stream's ring."""
     clean = torch.zeros(len(latents), device=latents.device)
     context = gather(windows, model.config)
-    seen = model.dit(latents, clean, words, audio, context)
+    seen = model.dit(latents, clean, words, audio, context, keep=True)
     for i, window in enumerate(windows):
         window.write(seen.keys[:, i], seen.values[:, i])
 
@@ -244,7 +298,7 @@ def remember(
 def advance(
     model: Soul, states: Sequence[StreamState], pcm: Tensor, steps: int | None = None
 ) -> Tensor:
-    """One whole chunk of each stream: [B, window_samples] → pictures [B, 4, H, W, 3] uint8."""
+    """One whole chunk of each stream: [B, window_samples] → pictures [B, 4n, H, W, 3] uint8."""
     audio = listen(model, states, pcm)
     latents = denoise(model, states, audio, steps or model.config.steps)
     pictures = decode(model, states, latents)

@@ -38,16 +38,18 @@ class Window:
         return min(self.written, self.slots)
 
     def write(self, keys: Tensor, values: Tensor) -> None:
-        """Keep a clean latent's `keys`, `values` [layers, heads, tokens, head_dim]."""
-        self.keys[:, self.slot] = keys
-        self.values[:, self.slot] = values
-        self.written += 1
+        """Keep n clean latents' `keys`, `values` [layers, heads, n·tokens, head_dim]."""
+        tokens = self.keys.shape[3]
+        for key, value in zip(keys.split(tokens, 2), values.split(tokens, 2), strict=True):
+            self.keys[:, self.slot] = key
+            self.values[:, self.slot] = value
+            self.written += 1
 
 
 def empty_window(config: SoulConfig, device: torch.device, dtype: torch.dtype) -> Window:
-    """A window without a sink yet and with nothing written."""
+    """A window without a sink yet and with nothing written; of clips, no memory at all."""
     dit = config.dit
-    one = (dit.layers, dit.heads, config.tokens, dit.head_dim)
+    one = (dit.layers, dit.heads, 0 if config.clips else config.tokens, dit.head_dim)
     ring = (dit.layers, config.window, *one[1:])
     zeros = torch.zeros(ring, device=device, dtype=dtype)
     sink = torch.zeros(one, device=device, dtype=dtype)
@@ -60,8 +62,8 @@ class Context:
 
     keys: Tensor  # [layers, B, heads, (1 + slots)·tokens, head_dim], turned: sink, ring
     values: Tensor
-    visible: Tensor  # [B, 1, 1, (1 + slots + 1)·tokens] bool: sink, ring, the chunk itself
-    turn: Tensor  # [2, B, tokens, head_dim / 2], the rotation of the chunk's own position
+    visible: Tensor  # [B, 1, 1, (1 + slots + n)·tokens] bool: sink, ring, the chunk itself
+    turn: Tensor  # [2, B, n·tokens, head_dim / 2], the rotation of the chunk's own positions
 
 
 def gather(windows: Sequence[Window], config: SoulConfig) -> Context:
@@ -74,17 +76,18 @@ def gather(windows: Sequence[Window], config: SoulConfig) -> Context:
     sinks = torch.stack([w.sink_keys for w in windows], 1)
     tokens, slots, device = keys.shape[4], keys.shape[2], keys.device
     positions = torch.tensor([w.written for w in windows], device=device)
-    side, head_dim = config.grid // config.dit.patch, config.dit.head_dim
-    behind = rotation(positions - config.sink_distance, side, side, head_dim)
+    sizes = config.rows, config.columns, config.dit.head_dim
+    behind = rotation(positions - config.sink_distance, *sizes)
     filled = torch.tensor([w.filled for w in windows], device=device)
     ring = torch.arange(slots, device=device) < filled.unsqueeze(-1)
     always = torch.ones(len(windows), 1, dtype=torch.bool, device=device)
-    visible = torch.cat((always, ring, always), 1).repeat_interleave(tokens, 1)
+    chunk = always.expand(-1, config.chunk)
+    visible = torch.cat((always, ring, chunk), 1).repeat_interleave(tokens, 1)
     ring_keys = keys.permute(0, 1, 3, 2, 4, 5).flatten(3, 4)
     ring_values = values.permute(0, 1, 3, 2, 4, 5).flatten(3, 4)
     return Context(
         torch.cat((rotate(sinks, behind), ring_keys), 3),
         torch.cat((torch.stack([w.sink_values for w in windows], 1), ring_values), 3),
         visible[:, None, None],
-        rotation(positions, side, side, head_dim),
+        rotation(positions.unsqueeze(1) + torch.arange(config.chunk, device=device), *sizes),
     )

@@ -17,7 +17,6 @@ from soul.model.load import load
 from soul.model.sample import Soul, StreamState
 from soul.model.vae import from_bytes
 from soul.stream.types import ChunkFormat, Frames, Pictures, StageTimes, StreamId, Work
-from soul.timebase import FRAMES_PER_LATENT
 
 Seconds: TypeAlias = Callable[[], float]
 
@@ -58,8 +57,8 @@ class Performer:
             chunk_samples=config.chunk_samples,
             past_samples=config.audio.past_samples,
             lookahead_samples=config.audio.lookahead_samples,
-            frames_per_chunk=FRAMES_PER_LATENT,
-            image_size=config.image_size,
+            frames_per_chunk=config.chunk_frames,
+            image_size=config.side,
         )
 
     @property
@@ -69,7 +68,7 @@ class Performer:
     @torch.inference_mode()
     def open(self, stream: StreamId, portrait: Pictures, prompt: str, seed: int) -> None:
         """Begin a stream with `portrait` uint8 [size, size, 3]; ValueError if it is not that."""
-        size = self._model.config.image_size
+        size = self._model.config.side
         if portrait.shape != (size, size, 3) or portrait.dtype != np.uint8:
             raise ValueError(
                 f"the portrait has shape {portrait.shape} of {portrait.dtype}: "

@@ -49,12 +49,12 @@ def advance_guided(
 ) -> Tensor:
     """`soul.model.sample.advance` with guidance: two passes a step. → [B, 4, H, W, 3] uint8."""
     audio = listen(teacher, states, pcm)
-    noise = torch.cat([draw_noise(teacher, state) for state in states])
+    noise = torch.cat([draw_noise(teacher, state) for state in states]).squeeze(2)
     words = torch.stack([state.words for state in states])
     past = gather([state.window for state in states], teacher.config)
     guidance = Guidance(scale, silence(teacher, len(states)))
     levels = sigmas(steps, teacher.config.shift)
-    latents = guide(teacher, noise, levels, words, audio, past, guidance)
+    latents = guide(teacher, noise, levels, words, audio.squeeze(1), past, guidance).unsqueeze(2)
     pictures = decode(teacher, states, latents)
     commit(teacher, states, latents, audio)
     return pictures

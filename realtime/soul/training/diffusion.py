@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from soul.model.dit import Block
+from soul.model.dit import Block, copy_text_to_audio
 from soul.model.sample import TIMESTEPS, Soul, remember, write_sink
 from soul.model.window import Context, Window, empty_window, gather
 from soul.training.checkpoint import Checkpoint
@@ -150,8 +150,9 @@ def predict(
     model: Soul, latent: Tensor, levels: Tensor, words: Tensor, sound: Tensor | None, past: Context
 ) -> Tensor:
     """The flow at each stream's own noise level [B]."""
-    answer = model.dit(latent, levels * TIMESTEPS, words, sound, past)
-    return answer.flow.float()  # type: ignore[no-any-return]
+    heard = None if sound is None else sound.unsqueeze(1)
+    answer = model.dit(latent.unsqueeze(2), levels * TIMESTEPS, words, heard, past)
+    return answer.flow.squeeze(2).float()  # type: ignore[no-any-return]
 
 
 def start(model: Soul, peak: float, folder: Path, progress: Progress) -> Checkpoint:
@@ -241,7 +242,7 @@ class Lessons:
         rng = np.random.default_rng([self.seed, step])
         chunk = step % self.config.chunks
         if not self.warm and self.checkpoint.progress.fraction >= self.config.warm_start:
-            copy_text_to_audio(self.model)
+            copy_text_to_audio(self.model.dit)
             self.warm = True
         if chunk == 0 or self.rollout is None:
             self.rollout = self._begin(rng)
@@ -301,14 +302,8 @@ def begin(model: Soul, clips: Clips, lead: int) -> list[Window]:
 def keep_true(model: Soul, windows: list[Window], clips: Clips, chunk: int, past: Tensor) -> None:
     """`past` [B, C, h, w] becomes context as chunk `chunk`, with all that was said and heard."""
     with torch.no_grad(), quick(model.device):
-        remember(model, windows, past, model.words(clips.prompts), clips.heard(model, chunk))
-
-
-def copy_text_to_audio(model: Soul) -> None:
-    """Soul's audio layers start as copies of the same block's text layers."""
-    for block in blocks_of(model):
-        block.audio_attn.load_state_dict(block.cross_attn.state_dict())
-        block.norm_audio.load_state_dict(block.norm3.state_dict())
+        words, heard = model.words(clips.prompts), clips.heard(model, chunk)
+        remember(model, windows, past.unsqueeze(2), words, heard.unsqueeze(1))
 
 
 def blocks_of(model: Soul) -> list[Block]:

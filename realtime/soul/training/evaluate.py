@@ -78,9 +78,9 @@ def evaluate(
     judged at its size. Raises ValueError if they are smaller or no take has speech, SpeechError
     without voices, AlignmentError if the text of one of the `recordings` does not fit it.
     """
-    if model.config.image_size < SIZE:
+    if model.config.side < SIZE:
         raise ValueError(
-            f"model {model.config.name} paints {model.config.image_size} pixels a side, expected "
+            f"model {model.config.name} paints {model.config.side} pixels a side, expected "
             f"{SIZE} or more: the probe reads nothing smaller"
         )
     known = {"model": model.config.name, "seed": config.seed} | dict(told or {})

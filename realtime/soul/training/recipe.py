@@ -94,10 +94,10 @@ class Recipe:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if self.bank.size != self.model.image_size:
+        if self.bank.size != self.model.side:
             raise ValueError(
                 f"bank.size {self.bank.size} differs from model.image_size "
-                f"{self.model.image_size}: the bank must hold pictures of the model's size"
+                f"{self.model.side}: the bank must hold pictures of the model's size"
             )
 
 
@@ -108,11 +108,11 @@ def recipe_of(model: SoulConfig) -> Recipe:
     32 pixels that a decoder can warp by are more than a face moves (22, in a dozen people's takes).
     """
     usual = Recipe()
-    times = exact_div(model.image_size, SOUL_MINI.image_size)
+    times = exact_div(model.side, SOUL_MINI.side)
     return replace(
         usual,
         model=model,
-        bank=replace(usual.bank, size=model.image_size),
+        bank=replace(usual.bank, size=model.side),
         autoencoder=replace(usual.autoencoder, crop=times * usual.autoencoder.crop),
         light=replace(usual.light, crop=times * usual.light.crop),
     )
@@ -378,7 +378,7 @@ def encoded_arrays(folder: Path, bank: Bank, model: SoulConfig) -> dict[str, np.
     """Fresh arrays for a bank's latents, pivotal latents and audio tokens."""
     folder.mkdir(parents=True, exist_ok=True)
     n, t = bank.config.clips, bank.config.latents
-    cell = (model.vae.channels, model.grid, model.grid)
+    cell = (model.vae.channels, *model.cells)
     tokens = (n, t, model.audio.tokens, model.audio.out_dim)
     wanted = {"pivotal": (n, REFERENCES, *cell), "latents": (n, t, *cell), "tokens": tokens}
     return {name: fresh_array(folder / f"{name}.npy", shape) for name, shape in wanted.items()}

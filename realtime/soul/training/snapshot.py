@@ -68,6 +68,7 @@ def resume(path: Path, model: Soul, subject: Subject, seed: int) -> Snapshot:
     window.keys.copy_(values["keys"])
     window.values.copy_(values["values"])
     state.decoder = values["decoder"].to(state.decoder)
+    state.chunk = window.written // model.config.chunk
     for wandering in (state.blinks, state.glances):
         wandering.next(FRAMES_PER_LATENT * window.written)
     return Snapshot(state, first, minutes)

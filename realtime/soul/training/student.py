@@ -105,7 +105,7 @@ def follow(
 ) -> None:
     """A latent becomes the past as it does live: strays pulled back, keys and values written."""
     pulled, _ = model.codebook(latent.float())
-    remember(model, windows, pulled, words, sound)
+    remember(model, windows, pulled.unsqueeze(2), words, sound.unsqueeze(1))
 
 
 def distil(

@@ -90,7 +90,7 @@ def live(model: Soul, step: Step = advance) -> Actor:
 
     @torch.inference_mode()
     def play(scene: Scene) -> Played:
-        portrait = artist_for(scene, model.config.image_size).portrait()
+        portrait = artist_for(scene, model.config.side).portrait()
         state = open_stream(model, from_bytes(portrait), scene.prompt, scene.seed)
         heard = cut(model.config, torch.from_numpy(scene.sound)).to(model.device)
         made = []

@@ -60,8 +60,8 @@ def bench_decoders(options: DecoderOptions) -> dict[str, Any]:
         rivals, trained = train(run, options)
         model = run.recipe.model
         judges = reader.to(options.device), eye.to(options.device)
-        entries = judge_all(rivals, model.vae, model.image_size, *judges, options.table)
-        show(lights(rivals), model.image_size, options.table, options.out / "decoders.png")
+        entries = judge_all(rivals, model.vae, model.side, *judges, options.table)
+        show(lights(rivals), model.side, options.table, options.out / "decoders.png")
     except FileNotFoundError as error:
         raise BenchError(
             f"{options.run} lacks {error.filename}; expected the stages bank and autoencoder of "

@@ -76,9 +76,9 @@ def prepare(options: DriftOptions) -> Prepared:
         eye = probe.load_probe(probe.SHIPPED).to(options.device)
         embedding = identity.load_identity(identity.SHIPPED).to(options.device)
         if options.portrait is None:
-            subject = drawn_subject(config, model.config.image_size)
+            subject = drawn_subject(config, model.config.side)
         else:
-            still = read_portrait_file(options.portrait, model.config.image_size)
+            still = read_portrait_file(options.portrait, model.config.side)
             subject = Subject(options.portrait.name, still)
         eye.read(subject.portrait[None])  # a size that it cannot read is told before hours begin
     except (
