@@ -14,6 +14,7 @@ from soul.model.audio import (
     log_mel,
     mel_filters,
     mel_to_hz,
+    scaled,
     windows,
 )
 from soul.model.config import SOUL_TEST, AudioConfig
@@ -73,6 +74,14 @@ def test_a_sine_is_loudest_in_its_own_band(hz: int) -> None:
 def test_silence_is_one_constant_floor(level: float) -> None:
     found = log_mel(torch.full((1, 8400), level), 80)
     torch.testing.assert_close(found, torch.full((1, 80, 51), SILENCE))
+
+
+def test_the_ceiling_sets_the_floor() -> None:
+    """Eight decades below it everything is one; above, nothing is changed."""
+    level = torch.tensor([-9.0, -7.0, -1.0, 3.0])
+    assert scaled(level, 2.0).tolist() == [-0.5, -0.5, 0.75, 1.75]
+    rows = scaled(level.view(2, 2), torch.tensor([[2.0], [6.0]]))
+    assert rows.tolist() == [[-0.5, -0.5], [0.75, 1.75]]
 
 
 def test_ten_times_the_power_is_a_quarter_more() -> None:

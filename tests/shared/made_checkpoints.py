@@ -15,7 +15,6 @@ from torch import Tensor
 from soul.checkpoints.compare import Shape
 from soul.checkpoints.families import (
     Family,
-    TextSizes,
     VaeSizes,
     dit_shapes,
     text_shapes,
@@ -23,6 +22,7 @@ from soul.checkpoints.families import (
 )
 from soul.checkpoints.names import text_from_official, vae_from_official
 from soul.model.config import DiTConfig
+from soul.model.wan.text import Umt5Sizes
 
 TINY = Family(
     "tiny",
@@ -37,7 +37,7 @@ TINY = Family(
         freq_dim=8,
     ),
     VaeSizes(encoder_width=4, decoder_width=4, channels=4),
-    TextSizes(vocabulary=32, dim=16, head_dim=4, heads=4, ffn_dim=24, layers=2),
+    Umt5Sizes(vocabulary=32, dim=16, head_dim=4, heads=4, ffn_dim=24, layers=2),
 )
 RESIDUAL = ("residual.0.gamma", "residual.3.gamma")
 RESIDUAL_CONVS = ("residual.2", "residual.6")

@@ -1,7 +1,5 @@
 """How the command line speaks: one console for results, one for trouble. Knows no subcommand."""
 
-import importlib.util
-from collections.abc import Mapping
 from typing import NoReturn
 
 import typer
@@ -20,14 +18,6 @@ def stdout() -> Console:
 def stderr() -> Console:
     """Where progress and trouble go, so that results can be piped."""
     return Console(stderr=True, soft_wrap=True)
-
-
-def need_extra(purpose: str, extra: str, modules: Mapping[str, str]) -> None:
-    """Ends the command with one sentence if a library is missing; `modules`: import → package."""
-    missing = [name for module, name in modules.items() if importlib.util.find_spec(module) is None]
-    if missing:
-        names = ", ".join(missing)
-        fail(f"{purpose} needs {names}: install it with pip install 'soul-live[{extra}]'")
 
 
 def fail(sentence: str, code: int = FAILED) -> NoReturn:

@@ -15,8 +15,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from soul.cli.console import BAD_INPUT, fail, need_extra, stderr, stdout
+from soul.cli.console import BAD_INPUT, fail, stderr, stdout
 from soul.cli.fetch import agree
+from soul.cli.train import need_modules
 
 if TYPE_CHECKING:
     from soul.checkpoints.convert import Options
@@ -64,7 +65,7 @@ def convert(
 
       soul convert checkpoints/wan2.2-ti2v-5b models/styled --lora style.safetensors=0.8
     """
-    need_extra("convert", "wan", NEEDED)
+    need_modules("convert", NEEDED, "wan")
     from soul.checkpoints.convert import TYPES, Options
 
     if dtype not in TYPES:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from soul.cli.console import BAD_INPUT, fail, need_extra, stderr, stdout
+from soul.cli.console import BAD_INPUT, fail, stderr, stdout
+from soul.cli.train import need_modules
 
 if TYPE_CHECKING:
     from soul.checkpoints.manifest import Origin
@@ -36,7 +37,7 @@ def fetch(
 
       soul fetch talkverse-5b --accept-licence --out weights/talkverse
     """
-    need_extra("fetch", "wan", NEEDED)
+    need_modules("fetch", NEEDED, "wan")
     from soul.checkpoints.catalogue import known
     from soul.checkpoints.fetch import fetch as download
     from soul.checkpoints.licences import home

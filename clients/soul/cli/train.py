@@ -1,5 +1,6 @@
 """`soul train`: from nothing to weights that serve. Knows the recipe's stages by name only."""
 
+import importlib.util
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,6 @@ import typer
 from rich.logging import RichHandler
 
 from soul.cli.console import BAD_INPUT, fail, stderr, stdout
-from soul.cli.console import need_extra as need_modules
 
 if TYPE_CHECKING:
     from soul.training.recipe import Recipe
@@ -20,6 +20,12 @@ NEEDED = {
     "scipy": "scipy",
     "matplotlib": "matplotlib",
     "tensorboard": "tensorboard",
+}
+NEEDED_BY_WAN = {
+    "diffusers": "diffusers",
+    "transformers": "transformers",
+    "sentencepiece": "sentencepiece",
+    "ftfy": "ftfy",
 }
 
 
@@ -136,7 +142,20 @@ def need_device(device: str) -> None:
 
 def need_extra(purpose: str) -> None:
     """Ends the command with one sentence if the training extra is not installed."""
-    need_modules(purpose, "training", NEEDED)
+    need_modules(purpose, NEEDED, "training")
+
+
+def need_wan(purpose: str) -> None:
+    """Ends the command with one sentence if the wan extra, of the 5B, is not installed."""
+    need_modules(purpose, NEEDED_BY_WAN, "wan")
+
+
+def need_modules(purpose: str, needed: dict[str, str], extra: str) -> None:
+    """Ends the command with one sentence if a module of `needed` is not installed."""
+    missing = [name for module, name in needed.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        names = ", ".join(missing)
+        fail(f"{purpose} needs {names}: install it with pip install 'soul-live[{extra}]'")
 
 
 def need_voices(purpose: str) -> None:

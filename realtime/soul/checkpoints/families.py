@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import torch
 from diffusers import AutoencoderKLWan
 from torch import nn
-from transformers import UMT5Config, UMT5EncoderModel
 
 from soul.checkpoints.compare import Shape
 from soul.checkpoints.sources import CheckpointError
 from soul.model.config import SOUL_5B, DiTConfig
 from soul.model.dit import DiT
+from soul.model.wan.text import Umt5Sizes, network
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,34 +36,21 @@ class VaeSizes:
 
 
 @dataclass(frozen=True, slots=True)
-class TextSizes:
-    """Of transformers' `UMT5EncoderModel`."""
-
-    vocabulary: int = 256_384
-    dim: int = 4096
-    head_dim: int = 64
-    heads: int = 64
-    ffn_dim: int = 10_240
-    layers: int = 24
-    buckets: int = 32
-
-
-@dataclass(frozen=True, slots=True)
 class Family:
     """One family's three parts."""
 
     name: str
     dit: DiTConfig
     vae: VaeSizes
-    text: TextSizes
+    text: Umt5Sizes
 
 
-WAN_5B = Family("wan2.2-ti2v-5b", SOUL_5B.dit, VaeSizes(), TextSizes())
+WAN_5B = Family("wan2.2-ti2v-5b", SOUL_5B.dit, VaeSizes(), Umt5Sizes())
 WAN_1_3B = Family(
     "wan2.1-t2v-1.3b",
     DiTConfig(dim=1536, ffn_dim=8960, layers=30, heads=12, latent_channels=16),
     VaeSizes(encoder_width=96, decoder_width=96, channels=16, patch=None, spatial=8),
-    TextSizes(),
+    Umt5Sizes(),
 )
 FAMILIES = (WAN_5B, WAN_1_3B)
 
@@ -108,21 +95,11 @@ def vae_settings(sizes: VaeSizes) -> dict[str, object]:
     }
 
 
-def text_shapes(sizes: TextSizes) -> dict[str, Shape]:
+def text_shapes(sizes: Umt5Sizes) -> dict[str, Shape]:
     """The encoder's; the tied copy of its embedding is not a tensor of its own."""
-    config = UMT5Config(
-        vocab_size=sizes.vocabulary,
-        d_model=sizes.dim,
-        d_kv=sizes.head_dim,
-        d_ff=sizes.ffn_dim,
-        num_layers=sizes.layers,
-        num_heads=sizes.heads,
-        relative_attention_num_buckets=sizes.buckets,
-        feed_forward_proj="gated-gelu",
-    )
     with torch.device("meta"):
-        encoder: nn.Module = UMT5EncoderModel(config)
-    return {k: v for k, v in shapes(encoder).items() if k != "encoder.embed_tokens.weight"}
+        found = shapes(network(sizes))
+    return {k: v for k, v in found.items() if k != "encoder.embed_tokens.weight"}
 
 
 def family_of(found: Mapping[str, Shape], families: tuple[Family, ...], where: str) -> Family:

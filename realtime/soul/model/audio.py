@@ -41,14 +41,23 @@ def mel_filters(mels: int) -> Tensor:
     return torch.from_numpy(filters).float()
 
 
-def log_mel(pcm: Tensor, mels: int) -> Tensor:
-    """`pcm` [B, n] at 16 kHz → [B, mels, 1 + (n − 400) / 160], Whisper's scaling (about −1..1)."""
+def mel_level(pcm: Tensor, mels: int) -> Tensor:
+    """`pcm` [B, n] at 16 kHz → log10 of the power in each band [B, mels, 1 + (n − 400) / 160]."""
     window = torch.hann_window(MEL_WINDOW, device=pcm.device)
     spectrum = torch.stft(pcm, MEL_WINDOW, MEL_HOP, window=window, center=False,
                           return_complex=True)  # fmt: skip
     power = mel_filters(mels).to(pcm.device) @ spectrum.abs().square()
-    level = power.clamp_min(1e-10).log10().clamp(CEILING - RANGE, None)
-    return (level + 4) / 4
+    return power.clamp_min(1e-10).log10()
+
+
+def scaled(level: Tensor, ceiling: Tensor | float) -> Tensor:
+    """Whisper's scaling of `mel_level` (about −1..1): eight decades, hung from `ceiling`."""
+    return (level.clamp_min(ceiling - RANGE) + 4) / 4
+
+
+def log_mel(pcm: Tensor, mels: int) -> Tensor:
+    """`pcm` [B, n] at 16 kHz → [B, mels, 1 + (n − 400) / 160], scaled under a fixed ceiling."""
+    return scaled(mel_level(pcm, mels), CEILING)
 
 
 class AudioEncoder(nn.Module):

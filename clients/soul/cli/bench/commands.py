@@ -20,7 +20,7 @@ from soul.cli.bench.machine import describe
 from soul.cli.bench.server import BenchError
 from soul.cli.bench.sessions import bench_sessions
 from soul.cli.console import BAD_INPUT, fail, stderr
-from soul.cli.train import need_extra, need_voices, tell_progress
+from soul.cli.train import need_extra, need_voices, need_wan, tell_progress
 
 DEFAULTS = LiveConfig()
 CHUNKS = 100
@@ -28,6 +28,8 @@ SESSIONS = 50
 SESSION_SECONDS = 0.5
 MINUTES = 10
 DRIFT_SEED = 130_001
+FEATURE_MS = 20  # of Whisper's encoder
+PASTS = (0, 320, 1000, 3000, 10_000)  # ms
 
 app = typer.Typer(
     name="bench",
@@ -285,6 +287,71 @@ def decoders(
     table = TableConfig(takes=takes, chunks=chunks)
     options = DecoderOptions(describe(), run, out, minutes, device, threads, table)
     _print(lambda: bench_decoders(options), "decoders")
+
+
+@app.command("whisper")
+def whisper(
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder as openai/whisper-large-v3; its encoder is used.",
+            show_default="random weights",
+        ),
+    ] = None,
+    sound: Annotated[
+        Path | None,
+        typer.Option(help="A recording; up to 30 s of it.", show_default="espeak-ng's voice"),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(help="How much of the recording.", min=0.1, max=30)
+    ] = 10.0,
+    past: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="Context before a latent, milliseconds; may be given several times.",
+            show_default="0, 320, 1000, 3000, 10000",
+        ),
+    ] = None,
+    lookahead: Annotated[
+        int, typer.Option(help="Context behind a latent, milliseconds.", min=0)
+    ] = 40,
+    fps: Annotated[int, typer.Option(help="Pictures a second, 25 or 24.", min=1)] = 25,
+    layers: Annotated[
+        int, typer.Option(help="Of random weights; large-v3 has 32.", min=0, max=32)
+    ] = 32,
+    seed: Annotated[int, typer.Option(help="Of random weights.", min=0)] = 0,
+    device: Device = DEFAULTS.device,
+    threads: Threads = DEFAULTS.threads,
+) -> None:
+    """What a live stream's short hearing costs Whisper's features, by length of context.
+
+    Offline, the encoder sees 30 s at once; live, each latent is computed from its own window. Each
+    length of past is measured twice: filled up with silence to 30 s, as Whisper was trained, and
+    without, which is cheaper. Lengths are multiples of 20 ms. Random weights tell nothing of a real
+    Whisper, and the report says so. Needs the wan extra.
+
+    Examples:
+
+      soul bench whisper --weights models/whisper-large-v3 --sound speech.wav
+
+      soul bench whisper --layers 2 --seconds 3 --past 320 --past 1000
+    """
+    pasts = [features_of(ms, "--past") for ms in past or PASTS]
+    ahead = features_of(lookahead, "--lookahead")
+    need_wan("bench whisper")
+    from soul.cli.bench.whisper import WhisperOptions, bench_whisper
+
+    options = WhisperOptions(
+        describe(), weights, layers, seed, sound, seconds, tuple(pasts), ahead, fps, device, threads
+    )
+    _print(lambda: bench_whisper(options), "whisper")
+
+
+def features_of(milliseconds: int, option: str) -> int:
+    """How many features of Whisper last so long; ends the command if that is no whole number."""
+    if milliseconds < 0 or milliseconds % FEATURE_MS:
+        fail(f"{option} {milliseconds} is not a multiple of {FEATURE_MS} ms", BAD_INPUT)
+    return milliseconds // FEATURE_MS
 
 
 def whole_minutes(hours: float | None, minutes: int | None) -> int:
