@@ -17,13 +17,11 @@ from rich.progress import (
 
 from soul.cli.console import BAD_INPUT, fail, stderr, stdout
 from soul.cli.fetch import agree
-from soul.cli.train import need_modules
+from soul.cli.train import need_wan
 
 if TYPE_CHECKING:
     from soul.checkpoints.convert import Options
     from soul.checkpoints.manifest import Manifest, Origin
-
-NEEDED = {"diffusers": "diffusers", "transformers": "transformers"}
 
 
 def convert(
@@ -65,7 +63,7 @@ def convert(
 
       soul convert checkpoints/wan2.2-ti2v-5b models/styled --lora style.safetensors=0.8
     """
-    need_modules("convert", NEEDED, "wan")
+    need_wan("convert")
     from soul.checkpoints.convert import TYPES, Options
 
     if dtype not in TYPES:
