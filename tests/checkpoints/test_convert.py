@@ -14,10 +14,17 @@ from safetensors.torch import load_file, save_file
 import made_checkpoints as made
 from soul.checkpoints import layout
 from soul.checkpoints.convert import Options, convert
-from soul.checkpoints.layout import load_part, open_part
-from soul.checkpoints.manifest import MANIFEST, Manifest, Origin, read_manifest, verify
+from soul.checkpoints.layout import load_part, open_part, write_part
+from soul.checkpoints.manifest import (
+    MANIFEST,
+    Manifest,
+    Origin,
+    read_manifest,
+    verify,
+    write_manifest,
+)
 from soul.checkpoints.names import text_from_official, vae_from_official
-from soul.checkpoints.sources import CheckpointError
+from soul.checkpoints.sources import CheckpointError, held
 from soul.model.dit import DiT
 from soul.model.load import read_config
 
@@ -124,6 +131,31 @@ def test_a_students_file_takes_the_rest_from_its_base(source: Path, tmp_path: Pa
     same(read(tmp_path / "out", "dit"), tensors)
     assert read(tmp_path / "out", "vae")
     assert "has no vae; expected Wan2.2_VAE.pth" in refused(tmp_path / "student", tmp_path / "o")
+
+
+def test_a_single_file_takes_the_rest_from_beside_it(tmp_path: Path) -> None:
+    folder = made.official(tmp_path / "source")
+    convert(folder / "diffusion_pytorch_model.safetensors.index.json", tmp_path / "out", EXACT)
+    same(read(tmp_path / "out", "dit"), made.dit_tensors())
+
+
+def test_what_a_converted_folder_has_besides_stays(converted: Path, tmp_path: Path) -> None:
+    before = tmp_path / "before"
+    shutil.copytree(converted, before)
+    files = write_part(before, "audio_front", {"proj.bias": held(torch.ones(3))})
+    manifest = read_manifest(before / MANIFEST)
+    more = replace(
+        manifest,
+        files=manifest.files + files,
+        parts=manifest.parts | {"audio_front": ("audio_front.safetensors",)},
+        left_out=("frame_packer.*: past frames",),
+    )
+    write_manifest(more, before / MANIFEST)
+    again = convert(before, tmp_path / "after", EXACT)
+    same(read(tmp_path / "after", "audio_front"), {"proj.bias": torch.ones(3)})
+    assert again.left_out == more.left_out
+    (before / "config.json").write_text("{")
+    assert "is not a Soul config" in refused(before, tmp_path / "none")
 
 
 def test_key_steering_is_left_out_and_told(source: Path, tmp_path: Path) -> None:

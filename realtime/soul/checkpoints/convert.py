@@ -28,11 +28,21 @@ from soul.checkpoints.layout import (
     is_converted,
     need_disk,
     need_memory,
+    open_part,
     whole,
     write_part,
 )
 from soul.checkpoints.lora import alpha_of, has_pairs, merge, read_pairs, split
-from soul.checkpoints.manifest import File, Manifest, Origin, Told, described, untold
+from soul.checkpoints.manifest import (
+    MANIFEST,
+    File,
+    Manifest,
+    Origin,
+    Told,
+    described,
+    read_manifest,
+    untold,
+)
 from soul.checkpoints.parts import (
     DIT,
     TEXT,
@@ -46,7 +56,7 @@ from soul.checkpoints.parts import (
 )
 from soul.checkpoints.sources import CheckpointError, Tensors, open_tensors
 from soul.model.config import SOUL_5B, AudioConfig, DiTConfig, SoulConfig, to_dict
-from soul.model.load import CONFIG, read_config
+from soul.model.load import CONFIG, WeightsError, read_config
 
 AUDIO_FRONT = FRONT.removesuffix(".")
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -102,8 +112,8 @@ def convert(
     `agree` sees every origin before anything is written, and raises if its licence is refused.
     Raises CheckpointError: one sentence, with a list of tensors under it where they do not fit.
     """
-    places = [p for p in (source, options.base) if p is not None and p.is_dir()]
     dit = read_transformer(source, options)
+    places = [p if p.is_dir() else p.parent for p in (source, options.base) if p is not None]
     vae, text = part_of(VAE, places), part_of(TEXT, places)
     check(vae, families.vae_shapes(dit.family.vae))
     check(text, families.text_shapes(dit.family.text))
@@ -140,12 +150,13 @@ def read_transformer(source: Path, options: Options) -> Transformer:
     complete = BODY in mine.tensors
     base = Part({}, source) if complete else based(mine, options)
     alpha = alpha_of(mine.path) if has_pairs(mine.tensors) else None
-    start = started(source if complete else options.base)
-    dit = assemble(mine, base, options, start, alpha)
+    body = source if complete else options.base
+    dit = assemble(mine, base, options, started(body), alpha)
     tensors = dit.tensors
     for path, scale in options.loras:
         tensors = with_lora(tensors, open_tensors(path), path, alpha_of(path), scale)
-    return replace(dit, tensors=tensors)
+    front, left_out = inherited(body)
+    return replace(dit, tensors=tensors, front=front | dit.front, left_out=left_out + dit.left_out)
 
 
 def assemble(
@@ -191,7 +202,21 @@ def based(adapter: Part, options: Options) -> Part:
 
 def started(body: Path | None) -> DiTConfig | None:
     """The sizes that a folder of this layout has already; None for any other."""
-    return read_config(body).dit if body is not None and is_converted(body) else None
+    if body is None or not is_converted(body):
+        return None
+    try:
+        return read_config(body).dit
+    except WeightsError as error:
+        raise CheckpointError(str(error)) from None
+
+
+def inherited(body: Path | None) -> tuple[Tensors, tuple[str, ...]]:
+    """The audio front of a folder of this layout, and what it had to leave out."""
+    if body is None or not is_converted(body):
+        return {}, ()
+    manifest = read_manifest(body / MANIFEST)
+    front = open_part(body, AUDIO_FRONT) if AUDIO_FRONT in manifest.parts else {}
+    return front, manifest.left_out
 
 
 def placed(
@@ -250,8 +275,10 @@ def origins_of(source: Path, dit: Transformer, options: Options) -> tuple[Origin
         found[name] = known(name).origin
     else:
         found[source.name] = Origin(source.name)
-    if options.base is not None and (told := told_origin(options.base)):
-        found |= {origin.name: origin for origin in told.origins}
+    if options.base is not None:
+        told = told_origin(options.base)
+        base = told.origins if told else (Origin(options.base.name),)
+        found |= {origin.name: origin for origin in base}
     found |= {path.name: Origin(path.name) for path, _ in options.loras}
     return tuple(found.values())
 

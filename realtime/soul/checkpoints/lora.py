@@ -163,7 +163,9 @@ def alpha_of(path: Path) -> float | None:
         try:
             values = json.loads(text)
         except ValueError:
-            raise CheckpointError(f"{path}: its {where} is not a config") from None
+            values = None
+        if not isinstance(values, dict):
+            raise CheckpointError(f"{path}: its {where} is not a config")
         found = [v for k, v in values.items() if k == "lora_alpha" or k.endswith(".lora_alpha")]
         if found:
             return float(found[0])

@@ -105,7 +105,14 @@ def open_safetensors(path: Path) -> Tensors:
         raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from None
 
     def reader(name: str) -> Callable[[], Tensor]:
-        return lambda: handle.get_tensor(name)
+        def read() -> Tensor:
+            try:
+                tensor: Tensor = handle.get_tensor(name)
+            except (SafetensorError, OSError) as error:
+                raise CheckpointError(f"{path}: {name} cannot be read: {error}") from None
+            return tensor
+
+        return read
 
     return {
         name: Entry(tuple(value["shape"]), dtype_of(value["dtype"], path), reader(name))
