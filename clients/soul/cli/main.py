@@ -4,8 +4,11 @@ import typer
 
 from soul.cli.animate import animate
 from soul.cli.bench import app as bench
+from soul.cli.convert import convert
 from soul.cli.doctor import doctor
 from soul.cli.eval import evaluate
+from soul.cli.fetch import fetch
+from soul.cli.models import models
 from soul.cli.serve import serve
 from soul.cli.train import train
 
@@ -31,6 +34,9 @@ app.command()(doctor)
 app.add_typer(bench)
 app.command()(train)
 app.command("eval")(evaluate)
+app.command()(models)
+app.command()(fetch)
+app.command()(convert)
 
 
 def main() -> None:

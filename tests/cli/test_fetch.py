@@ -1,0 +1,82 @@
+"""`soul fetch` from outside: a hub on loopback, licences, and names that are not known."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from fake_hub import Hub, serving
+from soul.checkpoints import catalogue
+from soul.checkpoints.catalogue import Known
+from soul.checkpoints.manifest import FETCHED
+from soul.cli import fetch
+from soul.cli.main import app
+
+FREE = Known("tiny", "soul/tiny", "MIT", "a test", ("*.json",), needs=("wan2.2-ti2v-5b",))
+STRICT = Known(
+    "strict", "soul/tiny", "for nobody's profit", "a test", ("*.json",), commercial=False
+)
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A hub that everything is fetched from, two names, and a home of one's own."""
+    monkeypatch.setenv("SOUL_HOME", str(tmp_path))
+    monkeypatch.setattr(catalogue, "CATALOGUE", (FREE, STRICT))
+    with serving(Hub("soul/tiny", {"config.json": b"{}"})) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        yield tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["fetch", *arguments])
+
+
+def test_a_name_is_fetched_into_the_home(house: Path) -> None:
+    result = run("tiny")
+    assert result.exit_code == 0, result.stderr
+    assert (house / "checkpoints" / "tiny" / FETCHED).is_file()
+    said = " ".join(result.stdout.split())
+    assert "1 files, 0.00 GB, all as published" in said
+    assert "It also needs: wan2.2-ti2v-5b" in said
+
+
+def test_a_strict_licence_is_shown_first_and_remembered(house: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run("strict", "--out", str(out))
+    assert result.exit_code == 2
+    assert "strict may not be used for money. Its licence: for nobody's profit" in result.stderr
+    assert "expected --accept-licence" in result.stderr
+    assert not out.exists()
+    assert run("strict", "--out", str(out), "--accept-licence").exit_code == 0
+    again = run("strict", "--out", str(out))
+    assert again.exit_code == 0
+    assert "money" not in again.stderr
+    assert json.loads((house / "licences.json").read_text()) == ["strict: for nobody's profit"]
+
+
+def test_an_unknown_name_lists_the_names(house: Path) -> None:
+    result = run("wan9")
+    assert result.exit_code == 2
+    assert "no checkpoint is called 'wan9'; expected one of tiny, strict" in result.stderr
+
+
+def test_a_hub_out_of_reach_is_one_sentence(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
+    result = run("tiny")
+    assert result.exit_code == 1
+    assert "the hub cannot be reached for soul/tiny" in result.stderr
+
+
+def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "NEEDED", {"no_such_module": "no-such-package"})
+    result = run("tiny")
+    assert result.exit_code == 1
+    said = "fetch needs no-such-package: install it with pip install 'soul-live[wan]'"
+    assert said in result.stderr
