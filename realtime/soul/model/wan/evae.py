@@ -89,7 +89,8 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gain = self.gain * len(self.gain) ** 0.5
-        return F.normalize(x, dim=1) * gain.view(-1, *(1,) * (x.ndim - 2))
+        gain = (self.gain * len(self.gain) ** 0.5).view(-1, *(1,) * (x.ndim - 2))
+        return F.normalize(x, dim=1) * gain  # type: ignore[no-any-return]
 
 
 class Residual(nn.Module):

@@ -120,7 +120,7 @@ def run(layers: nn.Sequential, x: Tensor, stream: TaeStream) -> Tensor:
             stream.pasts[number] = frames[:, -1].clone()  # a slice would keep all frames alive
         else:
             x = layer(x)
-    return x.unflatten(0, (batch, -1))
+    return x.unflatten(0, (batch, -1))  # type: ignore[no-any-return]
 
 
 class Tae(nn.Module):
