@@ -7,8 +7,8 @@ latent, and what it remembers lies apart from the weights. Knows no files, devic
 The paper tells sizes and no layout. At width 256 this layout is the full decoder, 555.05 M numbers;
 at width 64 it has 34,965,580, the paper's 34.97 M to the last digit. The paper's multiplications do
 not fit their size (109 x 1088 x 1920): the full decoder takes 2,103 T there, not 688.58, and width
-64 takes 133.1 T, not 43.34. Their quotient fits: 15.80 here, 15.89 there. `EVAE_COUNTED` is what
-comes nearest to both of the paper's figures as they stand.
+64 takes 133.1 T, not 43.34. Their quotient fits: 15.80 here, 15.89 there. `EVAE_COUNTED` comes
+nearest to both figures as they stand, of all widths in steps of 4 with 2 to 4 blocks a level.
 """
 
 from collections.abc import Iterator
