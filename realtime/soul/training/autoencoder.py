@@ -294,9 +294,9 @@ def train_painter(
     progress.plot()
 
 
-def new_optimizer(painter: Painter, peak: float) -> torch.optim.Optimizer:
+def new_optimizer(learner: nn.Module, peak: float) -> torch.optim.Optimizer:
     """Over what of it learns."""
-    learned = [p for p in painter.parameters() if p.requires_grad]
+    learned = [p for p in learner.parameters() if p.requires_grad]
     return torch.optim.AdamW(learned, lr=peak, betas=(0.9, 0.99), weight_decay=1e-4)
 
 
