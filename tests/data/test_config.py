@@ -28,6 +28,7 @@ def test_the_papers_figures_are_the_defaults() -> None:
     [
         (DataConfig(clip=ClipConfig(shortest=6.0)), "clips of 6 to 5 s"),
         (DataConfig(clip=ClipConfig(shortest=0.0)), "clips of 0 to 5 s"),
+        (DataConfig(clip=ClipConfig(shortest=0.6)), "clips of 0.6 s are too short"),
         (DataConfig(shard=ShardConfig(clips=0)), "a shard of 0 clips"),
         (DataConfig(shard=ShardConfig(silent=1.0)), "a share of 1 without sound"),
         (DataConfig(score=ScoreConfig(least=4.0)), "a least score of 4 was given"),

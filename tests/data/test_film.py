@@ -6,8 +6,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from made_videos import write_video
 
+from made_videos import write_video
 from soul.data.config import ClipConfig
 from soul.data.errors import SourceError, StopError
 from soul.data.film import write_film, write_sound

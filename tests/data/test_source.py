@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_videos import write_video
 from numpy.typing import NDArray
 
+from made_videos import write_video
 from soul.data.errors import SourceError
 from soul.data.source import Source, Span, fitted, pictures, probe, sound, thumbnails
 

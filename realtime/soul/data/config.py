@@ -7,6 +7,8 @@ others are this project's, chosen on clips of its own; all of them are written b
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from soul.timebase import FRAME_RATE
+
 
 @dataclass(frozen=True)
 class ClipConfig:
@@ -138,6 +140,11 @@ def problem(config: DataConfig) -> str | None:
         return (
             f"captions need both an endpoint and a model; given were {caption.url!r} and "
             f"{caption.model!r}"
+        )
+    if config.clip.shortest * FRAME_RATE < config.sync.reach + 2:
+        return (
+            f"clips of {clip.shortest:g} s are too short to look for a lag of {config.sync.reach} "
+            f"frames; expected at least {(config.sync.reach + 2) / FRAME_RATE:g} s"
         )
     return None
 

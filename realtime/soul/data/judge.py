@@ -176,7 +176,7 @@ class Judge:
             mouth = track.opening
             if mouth is None:
                 mouth = sync.movement(clip.pictures, track.boxes)
-            found = sync.compare(mouth, sync.loudness(clip.voice), config.sync)
+            found = sync.compare(mouth, sync.voicing(clip.voice), config.sync)
             row = replace(row, sync_correlation=found.correlation, sync_lag=found.lag)
             yield _objected(row, Reason.SYNC, sync.objection(found, config.sync))
         if self._score is not None:
