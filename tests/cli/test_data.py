@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from made_videos import write_video
 from typer.testing import CliRunner
 
+from made_videos import write_video
 from soul.cli import data
 from soul.cli.main import app
 

@@ -124,7 +124,7 @@ def test_a_server_that_stays_away_ends_the_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "words"), [("localhost:1/v1", "is no address"), ("http://[x/v1", "is no address")]
+    ("url", "words"), [("localhost:1/v1", "is no address"), ("http://x:port/v1", "is no address")]
 )
 def test_an_address_that_is_none_is_told(url: str, words: str) -> None:
     with pytest.raises(StopError, match=words):

@@ -9,9 +9,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from made_videos import write_video
 from numpy.typing import NDArray
 
+from made_videos import write_video
 from soul.data.config import ClipConfig, DataConfig, ScoreConfig
 from soul.data.errors import PluginError
 from soul.data.judge import Judge, MakeJudge, Scan, Scanned, Watch
