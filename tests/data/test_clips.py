@@ -17,7 +17,7 @@ def test_clips_are_as_long_as_they_may_be_and_lie_in_their_shots(lengths: list[i
         shots.append(Span(at, length))
         at += length
     found = plan(shots, CONFIG)
-    inside = set()
+    inside: set[int] = set()
     for clip in found.clips:
         assert 100 <= clip.frames <= 125
         frames = set(range(clip.first, clip.first + clip.frames))

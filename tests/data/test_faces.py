@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from soul.data import faces
 from soul.data.config import FaceConfig
@@ -34,7 +35,7 @@ def scripted(*answers: list[Face]) -> faces.Detector:
     return lambda picture: answers[int(picture[0, 0, 0])]
 
 
-def clip(*numbers: int) -> np.ndarray:
+def clip(*numbers: int) -> NDArray[np.uint8]:
     return np.array(numbers, np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
 
 
