@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from made_videos import write_video
-from soul.data.config import ClipConfig, DataConfig, ScoreConfig
+from soul.data.config import ClipConfig, DataConfig, OverlayConfig, ScoreConfig
 from soul.data.errors import PluginError
 from soul.data.judge import Judge, MakeJudge, Scan, Scanned, Watch
 from soul.data.source import Span
@@ -21,7 +21,10 @@ from soul.training.motion import COLUMN, neutral
 from soul.training.world import Artist, draw_identity
 
 FRAMES, SIZE = 50, 200
-CONFIG = DataConfig(clip=ClipConfig(above=160, shortest=1.6, longest=2.0, side=200))
+CONFIG = DataConfig(
+    clip=ClipConfig(above=160, shortest=1.6, longest=2.0, side=200),
+    overlay=OverlayConfig(looks=1),  # reading takes longest
+)
 FAIR = 3  # the seed of a drawn person
 
 

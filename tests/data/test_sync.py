@@ -16,7 +16,7 @@ def syllables(seed: int) -> Curve:
     """Openings of a mouth in [0, 1], some four syllables a second."""
     rng = np.random.default_rng(seed)
     raw = np.convolve(rng.standard_normal(FRAMES + 6), np.hanning(7), "valid")
-    return np.clip(raw, 0, None) / raw.max()
+    return np.asarray(np.clip(raw, 0, None) / raw.max(), np.float64)
 
 
 def vowel(opening: Curve) -> Pcm:
