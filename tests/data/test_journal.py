@@ -1,5 +1,6 @@
 """The journal keeps whole lines, whatever happened to the process that wrote them."""
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -35,8 +36,17 @@ def test_a_broken_line_is_told(tmp_path: Path, line: str) -> None:
         Journal(path)
 
 
-def test_a_full_disk_is_told(tmp_path: Path) -> None:
+def test_a_full_disk_is_told_and_leaves_no_half_line(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    path.symlink_to("/dev/full")
-    with pytest.raises(StopError, match=r"cannot be written \(No space left"):
-        Journal(path).append({"a": 1})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Journal(path) as journal:
+        journal.append({"a": 1})
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16, limits[1]))  # bytes: a disk that is full
+        try:
+            with pytest.raises(
+                StopError, match=r"journal.jsonl' cannot be written \(File too large"
+            ):
+                journal.append({"long": "x" * 99})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == b'{"a": 1}\n'

@@ -26,7 +26,7 @@ class Journal:
             done = whole.rfind(b"\n") + 1
             if done < len(whole):
                 os.truncate(path, done)
-            self._file = path.open("ab")
+            self._file = path.open("ab", buffering=0)  # what fails is not tried again
         except OSError as error:
             raise self._failed(error) from error
         self.entries = [
@@ -47,11 +47,11 @@ class Journal:
 
     def append(self, entry: dict[str, Any]) -> None:
         """Writes one line through to the disk; StopError if that fails."""
-        line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+        left = memoryview(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
         whole = self._file.tell()
         try:
-            self._file.write(line)
-            self._file.flush()
+            while left:
+                left = left[self._file.write(left) :]
             os.fsync(self._file.fileno())
         except OSError as error:
             os.truncate(self._path, whole)
