@@ -54,6 +54,7 @@ ACTING = {"time", "datetime", "asyncio", "threading", "socket", "select", "torch
 # Source files without a test file of their own, and why.
 UNTESTED = {
     "realtime/soul/stream/types.py": "plain data; every test of the room uses it",
+    "realtime/soul/data/errors.py": "plain classes; every test of the room raises them",
     "realtime/soul/stream/wire.py": "plain data; test_process and test_worker speak it",
     "realtime/soul/training/world/beard.py": "judged by test_world_artist",
     "realtime/soul/training/world/clothes.py": "judged by test_world_artist",

@@ -5,6 +5,7 @@ import typer
 from soul.cli.animate import animate
 from soul.cli.bench import app as bench
 from soul.cli.convert import convert
+from soul.cli.data import data
 from soul.cli.doctor import doctor
 from soul.cli.eval import evaluate
 from soul.cli.fetch import fetch
@@ -32,6 +33,7 @@ app.command()(serve)
 app.command()(animate)
 app.command()(doctor)
 app.add_typer(bench)
+app.command()(data)
 app.command()(train)
 app.command("eval")(evaluate)
 app.command()(models)
