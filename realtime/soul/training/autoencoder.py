@@ -34,7 +34,7 @@ from soul.training.progress import Length, Progress, learning_rate, sheet
 PAIR = 2  # latents of one example: the second is painted, the first is the decoder's memory
 GAINS = torch.tensor([5.0, 4.0, 4.0])  # mouth, eyes
 RECODED = 0.6  # share of examples that are painted from what the student would say
-OTHER = 0.5  # share of examples whose reference is another frame of the clip, not the portrait
+OTHER = 0.35  # share of examples whose reference is another frame of the clip, not the portrait
 ON_BLINKS = 0.5  # share of crops on an eye that are taken where the clip blinks, if it does
 ON_MOUTH = ("mouth_open", "mouth_wide", "lips_press", "jaw", "teeth", "tongue", "smile")
 ON_EYES = ("eye_left", "eye_right", "gaze_x", "gaze_y", "brow_left", "brow_right")
@@ -45,12 +45,12 @@ class PaintConfig:
     """How a decoder is trained."""
 
     length: Length = Length(6000)
-    batch: int = 10
-    crop: int = 96  # pixels; no more than the picture has
+    batch: int = 6
+    crop: int = 128  # pixels; no more than the picture has
     tell_first: float = 0.0  # share of the stage in which the encoder alone learns to be told from
-    tell_batch: int = 28
+    tell_batch: int = 16
     peak: float = 6e-4
-    noise: float = 0.25  # largest deviation of the noise added to latents
+    noise: float = 0.6  # largest deviation of the noise added to latents
     save_every: int = 250
 
 
@@ -346,7 +346,7 @@ def show(painter: Painter, bank: Bank, path: Path, clips: int = 4) -> None:
 
 def new_autoencoder(config: VaeConfig, seed: int) -> Painter:
     torch.manual_seed(seed)
-    return Painter(*channels_last(Encoder(config), full_decoder(config)), learn_encoder=True)
+    return Painter(*channels_last(Encoder(config), light_decoder(config)), learn_encoder=True)
 
 
 def new_light(config: VaeConfig, encoder: Encoder, seed: int) -> Painter:

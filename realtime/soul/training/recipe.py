@@ -79,7 +79,7 @@ class Recipe:
     model: SoulConfig = SOUL_MINI
     bank: BankConfig = BankConfig()
     listener: ListenerConfig = ListenerConfig()
-    autoencoder: PaintConfig = PaintConfig(length=Length(6500), tell_first=0.1)
+    autoencoder: PaintConfig = PaintConfig(length=Length(8000), tell_first=0.1)
     light: PaintConfig = PaintConfig(length=Length(5000), noise=0.6)
     teacher: TeacherConfig = TeacherConfig()
     student: StudentConfig = StudentConfig()
