@@ -1,9 +1,10 @@
-"""Stages `autoencoder` and `light`: the latent space, its full decoder, and the light one.
+"""Stages `autoencoder`, `light` and `full`: the latent space, and the two decoders.
 
-Both train on crops around what moves, at full scale: a crop of 128 pixels costs a quarter of a
+All train on crops around what moves, at full scale: a crop of 128 pixels costs a quarter of a
 picture, and most of the rest of a portrait is a warp. The flow is supervised by the world's own.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -194,6 +195,11 @@ class Painter(nn.Module):
     def device(self) -> torch.device:
         return self.batches.device
 
+    def freeze_encoder(self) -> None:
+        """From now on the decoder learns alone."""
+        self.encoder.requires_grad_(False)
+        self.learn_encoder = False
+
     def latents(self, frames: Tensor, place: Tensor) -> Tensor:
         """Latents of [B, 4, 3, H, W]; while the encoder learns, its means follow the batch."""
         if not self.learn_encoder:
@@ -345,15 +351,29 @@ def show(painter: Painter, bank: Bank, path: Path, clips: int = 4) -> None:
 
 
 def new_autoencoder(config: VaeConfig, seed: int) -> Painter:
+    """An encoder that learns beside the decoder that will serve with it."""
     torch.manual_seed(seed)
     return Painter(*channels_last(Encoder(config), light_decoder(config)), learn_encoder=True)
 
 
 def new_light(config: VaeConfig, encoder: Encoder, seed: int) -> Painter:
     """The light decoder over an encoder that has stopped learning."""
+    return beside(encoder, light_decoder, config, seed)
+
+
+def new_full(config: VaeConfig, encoder: Encoder, seed: int) -> Painter:
+    """The full decoder over an encoder that has stopped learning."""
+    return beside(encoder, full_decoder, config, seed)
+
+
+def beside(
+    encoder: Encoder, decoder: Callable[[VaeConfig], Decoder], config: VaeConfig, seed: int
+) -> Painter:
+    """A fresh decoder that learns alone."""
     torch.manual_seed(seed)
-    encoder.requires_grad_(False)
-    return Painter(*channels_last(encoder, light_decoder(config)), learn_encoder=False)
+    painter = Painter(*channels_last(encoder, decoder(config)), learn_encoder=True)
+    painter.freeze_encoder()
+    return painter
 
 
 def channels_last(encoder: Encoder, decoder: Decoder) -> tuple[Encoder, Decoder]:

@@ -45,7 +45,7 @@ class Latents:
 class TeacherConfig:
     """Flow matching with sound and words dropped now and then, for guidance."""
 
-    length: Length = Length(2400)
+    length: Length = Length(3600)
     batch: int = 16
     chunks: int = 10
     peak: float = 8e-4
