@@ -156,9 +156,10 @@ def test_the_decoders_pictures_come_in_the_order_of_the_truth(bank: Bank) -> Non
     painter, example = new_autoencoder(SOUL_TEST.vae, 0), drawn(bank)
     with torch.no_grad():
         for layer in (painter.decoder.flow, painter.decoder.head):
-            layer.weight.zero_()
-            layer.bias.zero_()
-        painter.decoder.head.bias[-(SUBPIXELS**2) :] = 9.0  # of the portrait everything shows
+            for parameter in layer.parameters():
+                parameter.zero_()
+        mask = dict(painter.decoder.head.named_parameters())["bias"][-(SUBPIXELS**2) :]
+        mask.fill_(9.0)  # of the portrait everything shows
         pivotal, latents = painter.pair(example, 0.0)
         reference = painter.decoder.refer(example.portraits, pivotal, example.place)
         painted = painter.decoder(latents, reference, painter.decoder.first_state(reference))
