@@ -155,7 +155,7 @@ def test_an_untrained_teacher_is_as_wrong_as_its_target_is_large(
     clips, words = rollout(blank, data)
     windows = fresh_windows(blank, clips.pivotal, words)
     torch.manual_seed(0)
-    loss = teach(blank, windows, clips.latents[:, 0], None, clips.prompts, torch.ones(2, 1, 4, 4))
+    loss = teach(blank, gather(windows, blank.config), clips.latents[:, 0], None, clips.prompts, torch.ones(2, 1, 4, 4))
     assert loss.item() == pytest.approx(2, rel=0.15)
 
 
