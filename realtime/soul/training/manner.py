@@ -179,7 +179,8 @@ _MEANING = {
     for words in side.values()
     for phrase in words.train
 }
-_PHRASE = re.compile(r"\b(?:%s)\b" % "|".join(sorted(map(re.escape, _MEANING), key=len)[::-1]))
+_LONGEST_FIRST = "|".join(sorted(map(re.escape, _MEANING), key=len, reverse=True))
+_PHRASE = re.compile(rf"\b(?:{_LONGEST_FIRST})\b")
 
 
 def reword(rng: np.random.Generator, prompt: str) -> str:
