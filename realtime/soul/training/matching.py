@@ -42,7 +42,7 @@ from soul.training.student import COUNTS, SHARES, follow, mend
 class MatchConfig:
     """How the student is moved, and how the score of its own distribution keeps up with it."""
 
-    length: Length = Length(500)
+    length: Length = Length(300)
     batch: int = 8
     chunks: int = 12
     peak: float = 4e-5
