@@ -80,7 +80,7 @@ class Recipe:
     bank: BankConfig = BankConfig()
     listener: ListenerConfig = ListenerConfig()
     autoencoder: PaintConfig = PaintConfig(length=Length(8000), tell_first=0.1)
-    light: PaintConfig = PaintConfig(length=Length(3000), peak=4e-4)
+    light: PaintConfig = PaintConfig(length=Length(6000), peak=4e-4)
     full: PaintConfig = PaintConfig(length=Length(5000))
     teacher: TeacherConfig = TeacherConfig()
     student: StudentConfig = StudentConfig()
