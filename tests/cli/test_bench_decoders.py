@@ -47,11 +47,14 @@ def test_the_comparison_is_written_and_printed(run: Path, tmp_path: Path) -> Non
     assert "what the portrait's guidance is worth" in done.stderr
 
 
-def test_a_run_without_its_autoencoder_names_it(run: Path, tmp_path: Path) -> None:
-    (run / "autoencoder" / "state.pt").unlink()
+@pytest.mark.parametrize("stage", ["autoencoder", "full"])
+def test_a_run_without_its_painters_names_them(run: Path, tmp_path: Path, stage: str) -> None:
+    (run / stage / "state.pt").unlink()
     done = bench(run, tmp_path / "out")
     assert done.exit_code == 1
-    assert "state.pt; expected the stages bank and autoencoder" in " ".join(done.stderr.split())
+    assert "state.pt; expected the stages bank, autoencoder and full" in " ".join(
+        done.stderr.split()
+    )
 
 
 def test_missing_voices_are_told_first(

@@ -95,18 +95,18 @@ async def test_stop_and_start_again_on_one_page(
 async def test_the_prompt_changes_during_the_call(server: Server, microphone: Path) -> None:
     async with viewing(server.url, microphone) as page:
         await press_start(page)
-        field, happy = (
-            page.get_by_label("How should it speak?"),
-            page.locator("#moods button").nth(1),
-        )
-        await happy.click()
-        assert await field.input_value() == await happy.get_attribute("value")
+        field = page.get_by_label("How should it speak?")
+        for name in ("Sad", "Nodding", "Happy"):
+            await page.get_by_role("button", name=name).click()
+        assert await field.input_value() == "nodding, happy"
         await page.locator("#manner-state", has_text="changed").wait_for()
         await field.fill("sad, looks down")
         await field.press("Enter")
         assert await page.evaluate("__soul.call.prompt") == "sad, looks down"
         while await page.evaluate("__soul.call.unanswered"):
             await asyncio.sleep(0.01)
+        await page.get_by_role("switch", name="Listens while I am silent").check()
+        assert await page.evaluate("__soul.call.listening")
         assert await page.evaluate("__soul.state") == "live"
         assert not await page.get_by_role("alert").is_visible()
 

@@ -36,6 +36,14 @@ def edit(folder: Path, **tensors: Tensor | None) -> None:
     save_file({k: v for k, v in values.items() if v is not None}, folder / WEIGHTS)
 
 
+def test_what_was_measured_is_kept_in_full(tmp_path: Path) -> None:
+    """A latent's mean may be larger than half precision's largest number, 65,504."""
+    model = build(SOUL_TEST, 0)
+    model.encoder.mean.fill_(123_456.0)
+    save(model, tmp_path)
+    assert torch.equal(load(str(tmp_path)).encoder.mean, model.encoder.mean)
+
+
 def test_what_was_saved_is_loaded(folder: Path, model: Soul) -> None:
     found = load(str(folder))
     assert found.config == model.config

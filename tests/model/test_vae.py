@@ -12,6 +12,7 @@ from soul.model.vae import (
     Decoder,
     Encoder,
     Reference,
+    Residual,
     from_bytes,
     full_decoder,
     light_decoder,
@@ -82,6 +83,18 @@ def test_means_and_deviations_are_taken_out() -> None:
     encoder.mean.fill_(2.0)
     encoder.deviation.fill_(4.0)
     torch.testing.assert_close(encoder(frames), (raw - 2) / 4)
+
+
+def test_a_cell_does_not_see_the_rest_of_the_picture() -> None:
+    """Training sees crops: beyond the reach of the convolutions nothing may change a cell."""
+    torch.manual_seed(0)
+    block = Residual(16)
+    torch.nn.init.normal_(block.conv2.weight)
+    picture = torch.randn(1, 16, 24, 24)
+    with torch.no_grad():
+        whole, crop = block(picture), block(picture[..., :16, :16])
+    torch.testing.assert_close(crop[..., :14, :14], whole[..., :14, :14], atol=1e-5, rtol=1e-5)
+    assert not torch.equal(crop[..., 15, 15], whole[..., 15, 15])  # there its reach ends
 
 
 @pytest.mark.parametrize("make", [full_decoder, light_decoder])

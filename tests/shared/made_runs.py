@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from soul.model.config import SOUL_TEST
-from soul.training.autoencoder import new_autoencoder
+from soul.training.autoencoder import new_autoencoder, new_full
 from soul.training.dataset import ARRAYS, BankConfig, open_bank, shapes
 from soul.training.recipe import NOTE, Recipe, encoded_arrays, note_recipe, settle, small
 
 
 def made_run(folder: Path, size: int = 64, clips: int = 8, frames: int = 16) -> Recipe:
-    """Stages bank, autoencoder (untrained) and encode of a tiny model; its recipe."""
+    """Stages bank, autoencoder, full (both untrained) and encode of a tiny model; its recipe."""
     model = replace(SOUL_TEST, image_size=size)
     recipe = small(Recipe(model=model, bank=BankConfig(size=size), processes=1, threads=1))
     recipe = replace(recipe, bank=replace(recipe.bank, clips=clips, frames=frames))
@@ -27,9 +27,11 @@ def made_run(folder: Path, size: int = 64, clips: int = 8, frames: int = 16) -> 
     ).items():
         array[:] = rng.standard_normal(array.shape)
         settle(folder / "latents" / f"{name}.npy")
-    (folder / "autoencoder").mkdir()
-    weights = new_autoencoder(model.vae, 0).state_dict()
-    torch.save({"module": weights}, folder / "autoencoder" / "state.pt")
+    painter = new_autoencoder(model.vae, 0)
+    painters = {"autoencoder": painter, "full": new_full(model.vae, painter.encoder, 0)}
+    for stage, made in painters.items():
+        (folder / stage).mkdir()
+        torch.save({"module": made.state_dict()}, folder / stage / "state.pt")
     return recipe
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from soul.model.config import SOUL_TEST
 from soul.model.dit import copy_text_to_audio
 from soul.model.sample import Soul, build, sigmas
-from soul.model.window import gather
+from soul.model.window import Context, gather
 from soul.training import diffusion as stage
 from soul.training.diffusion import (
     Clips,
@@ -25,9 +25,11 @@ from soul.training.diffusion import (
     draw_clips,
     draw_references,
     drop,
+    forget,
     fresh_windows,
     guide,
     predict,
+    quick,
     silence,
     teach,
     train_teacher,
@@ -49,18 +51,16 @@ def test_stretches_hold_together(data: Latents) -> None:
     clips = draw_clips(data, np.random.default_rng(3), 5, 4)
     assert clips.latents.shape == (5, 4, 48, 4, 4)
     assert clips.tokens.shape == (5, 4, 13, 16)
-    for b, prompt in enumerate(clips.prompts):
-        clip = data.prompts.index(prompt)
+    for b in range(5):
+        ((clip, start),) = [
+            (c, s) for c in range(3) for s in range(3)
+            if np.array_equal(clips.latents[b].numpy(), data.latents[c, s : s + 4])
+        ]  # fmt: skip
         references = data.pivotal[clip].astype(np.float32)
         assert any(np.array_equal(clips.pivotal[b].numpy(), one) for one in references)
-        starts = [
-            s for s in range(3)
-            if np.array_equal(clips.latents[b].numpy(), data.latents[clip, s : s + 4])
-        ]  # fmt: skip
-        assert len(starts) == 1
-        tokens = data.tokens[clip, starts[0] : starts[0] + 4]
-        assert np.array_equal(clips.tokens[b].numpy(), tokens)
-        assert np.array_equal(clips.cues[b].numpy(), data.cues[clip, starts[0] : starts[0] + 4])
+        span = slice(start, start + 4)
+        assert np.array_equal(clips.tokens[b].numpy(), data.tokens[clip, span])
+        assert np.array_equal(clips.cues[b].numpy(), data.cues[clip, span])
 
 
 def test_the_mouth_weighs_more_and_the_mean_is_one(data: Latents) -> None:
@@ -133,6 +133,36 @@ def test_a_rollout_may_start_with_latents_of_its_clip(model: Soul, data: Latents
     assert all(w.keys[:, :2].any() and not w.keys[:, 2:].any() for w in led)
 
 
+def test_what_is_forgotten_is_the_ring_of_some_streams(model: Soul, data: Latents) -> None:
+    clips, _ = rollout(model, data)
+    past = gather(begin(model, clips, 2) * 50, model.config)
+    assert torch.equal(forget(past, 0.0).visible, past.visible)
+    tokens = past.turn.shape[2]
+    alone = forget(past, 1.0).visible
+    assert alone[..., :tokens].all()
+    assert alone[..., -tokens:].all()
+    assert not alone[..., tokens:-tokens].any()
+    torch.manual_seed(0)
+    some = forget(past, 0.5).visible[..., tokens:-tokens].any(-1)
+    assert 0.3 < some.float().mean() < 0.7
+
+
+def test_who_forgot_the_ring_says_the_same_whatever_was_there(model: Soul, data: Latents) -> None:
+    clips, words = rollout(model, data)
+    past = gather(begin(model, clips, 2), model.config)
+    tokens, other = past.turn.shape[2], past.keys.clone()
+    other[..., tokens:, :] = 0.0  # the ring; the sink stays
+    levels = torch.tensor([0.5, 0.9])
+
+    def say(where: Context) -> Tensor:
+        with quick(model.device):
+            return predict(model, clips.latents[:, 0], levels, words, None, where)
+
+    hidden, else_hidden = forget(past, 1.0), forget(replace(past, keys=other), 1.0)
+    assert torch.allclose(say(hidden), say(else_hidden), atol=1e-6)
+    assert not torch.allclose(say(past), say(hidden), atol=1e-4)
+
+
 def test_audio_layers_start_as_text_layers(data: Latents, tmp_path: Path) -> None:
     """Until then they are not trained, and the text layers are."""
     model = build(SOUL_TEST, 0)
@@ -155,7 +185,8 @@ def test_an_untrained_teacher_is_as_wrong_as_its_target_is_large(
     clips, words = rollout(blank, data)
     windows = fresh_windows(blank, clips.pivotal, words)
     torch.manual_seed(0)
-    loss = teach(blank, windows, clips.latents[:, 0], None, clips.prompts, torch.ones(2, 1, 4, 4))
+    past, weight = gather(windows, blank.config), torch.ones(2, 1, 4, 4)
+    loss = teach(blank, past, clips.latents[:, 0], None, clips.prompts, weight)
     assert loss.item() == pytest.approx(2, rel=0.15)
 
 

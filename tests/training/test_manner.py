@@ -14,6 +14,7 @@ from soul.training.manner import (
     describe,
     draw_manner,
     mood,
+    reword,
     values,
 )
 from soul.training.motion import COLUMN, Motion
@@ -85,6 +86,24 @@ def test_a_prompt_names_what_is_not_as_usual() -> None:
     named = [any(word in prompt for word in words) for prompt in prompts]
     assert 0.75 < np.mean(named) < 1.0
     assert all(prompts)
+
+
+def test_a_prompt_in_other_words_means_the_same() -> None:
+    told = []
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        manner = draw_manner(rng)
+        prompt = describe(rng, manner, "train")
+        other = reword(rng, prompt)
+        told.append(other != prompt)
+        for side, value in zip(SIDES, values(manner), strict=True):
+            named = SIDES[side][value].train
+            assert any(said in prompt for said in named) <= any(said in other for said in named)
+    assert np.mean(told) > 0.9
+
+
+def test_a_prompt_of_no_known_words_stays() -> None:
+    assert reword(np.random.default_rng(0), "juggling oranges") == "juggling oranges"
 
 
 def test_one_value_can_be_asked_for_alone() -> None:

@@ -84,7 +84,14 @@ def test_each_loss_moves_its_own_model(model: Soul, data: Latents, tmp_path: Pat
     assert not changed(three.follower, model)
     assert not changed(three.teacher, model)
     heard, weight = clips.heard(three.follower, 0), clips.weight[:, 0]
-    kept_up = teach(three.follower, windows[2], latent.detach(), heard, clips.prompts, weight)
+    kept_up = teach(
+        three.follower,
+        gather(windows[2], three.follower.config),
+        latent.detach(),
+        heard,
+        clips.prompts,
+        weight,
+    )
     climb(checkpoint, kept_up, CONFIG)
     assert changed(three.follower, model)
     assert not changed(three.teacher, model)

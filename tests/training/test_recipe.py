@@ -42,6 +42,7 @@ def tiny() -> Recipe:
         listener=replace(recipe.listener, seconds=2.0, length=STEPS),
         autoencoder=replace(recipe.autoencoder, length=STEPS),
         light=replace(recipe.light, length=STEPS),
+        full=replace(recipe.full, length=STEPS),
         teacher=replace(recipe.teacher, length=STEPS),
         student=replace(recipe.student, length=STEPS),
         match=replace(recipe.match, length=STEPS),
@@ -64,9 +65,9 @@ def test_every_stage_leaves_its_mark(folder: Path) -> None:
     assert done == set(STAGES) - set(JUDGES)
     note = json.loads((folder / "recipe.json").read_text())
     assert note["model"]["name"] == "soul-test"
-    for stage in ("listener", "autoencoder", "light", "teacher", "student", "match"):
+    for stage in ("listener", "autoencoder", "light", "full", "teacher", "student", "match"):
         assert (folder / stage / "state.pt").exists()
-    for stage in ("autoencoder", "light", "teacher", "student", "match"):
+    for stage in ("autoencoder", "light", "full", "teacher", "student", "match"):
         assert (folder / stage / "samples.png").exists()
 
 
@@ -201,9 +202,15 @@ def test_the_recipe_of_soul_mini_is_the_usual_one() -> None:
 
 def test_larger_pictures_have_larger_clips_and_crops() -> None:
     usual, larger = Recipe(), recipe_of(SOUL_MINI_512)
-    assert (larger.bank.size, larger.autoencoder.crop, larger.light.crop) == (512, 192, 192)
+    assert (larger.bank.size, larger.autoencoder.crop) == (512, 256)
+    assert larger.light.crop == larger.full.crop == 256
     back = replace(
-        larger, model=usual.model, bank=usual.bank, autoencoder=usual.autoencoder, light=usual.light
+        larger,
+        model=usual.model,
+        bank=usual.bank,
+        autoencoder=usual.autoencoder,
+        light=usual.light,
+        full=usual.full,
     )
     assert back == usual
     assert small(larger).model.image_size == 512
@@ -223,5 +230,5 @@ def test_small_is_the_same_path() -> None:
 
 def test_limited_ends_every_stage_by_the_clock() -> None:
     recipe = limited(Recipe(), 7)
-    parts = (recipe.listener, recipe.autoencoder, recipe.light, recipe.teacher, recipe.student)
-    assert {part.length.minutes for part in parts} == {7}
+    parts = (recipe.listener, recipe.autoencoder, recipe.light, recipe.full, recipe.teacher)
+    assert {part.length.minutes for part in (*parts, recipe.student, recipe.match)} == {7}

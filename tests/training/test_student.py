@@ -11,6 +11,7 @@ from torch import Tensor
 
 from soul.model.config import SOUL_TEST
 from soul.model.sample import Soul, build, sigmas
+from soul.model.window import gather
 from soul.training import student as stage
 from soul.training.diffusion import (
     Clips,
@@ -125,7 +126,9 @@ def test_a_step_stays_on_the_models_device(data: Latents) -> None:
     theirs, mine = (fresh_windows(m, clips.pivotal, words) for m in (teacher, student))
     sound = clips.heard(student, 0)
     weight, noise = clips.weight[:, 0], torch.randn_like(clips.pivotal)
-    taught = teach(student, mine, clips.latents[:, 0], sound, clips.prompts, weight)
+    taught = teach(
+        student, gather(mine, student.config), clips.latents[:, 0], sound, clips.prompts, weight
+    )
     distilled, latent = distil(
         teacher, student, (theirs, mine), (words, words), (sound, sound), noise, 2, weight, STUDENT
     )

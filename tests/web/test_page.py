@@ -11,6 +11,7 @@ from soul.signaling.protocol import (
     Answer,
     Ended,
     Error,
+    Listen,
     Ping,
     Pong,
     Prompt,
@@ -62,8 +63,7 @@ def test_every_control_has_a_name() -> None:
     for tag, attrs in Tags().tags:
         if tag == "img":
             assert "alt" in attrs
-    for name in ("prompt", "file"):
-        assert name in PAGE
+    assert re.search(r'<label [^>]*><input id="attend" [^>]*role="switch"><span>[^<]+<', PAGE)
     assert 'for="prompt"' in PAGE
 
 
@@ -89,7 +89,7 @@ def test_the_panel_reads_figures_that_a_session_measures() -> None:
 
 def test_the_call_speaks_the_protocol() -> None:
     text = (STATIC / "call.js").read_text()
-    for message in (Start, Prompt, Stop, Ping):
+    for message in (Start, Prompt, Listen, Stop, Ping):
         assert f"type: '{message.type}'" in text
     for said in (Answer, Prompted, Ended, Error):
         assert f"'{said.type}'" in text
@@ -104,12 +104,14 @@ def test_the_prompt_stays_usable_during_a_call_and_is_as_long_as_a_server_takes(
 
 
 def test_suggestions_are_buttons_with_a_name_that_fill_the_field() -> None:
-    group = Tags().by_id("moods")
-    assert group["role"] == "group"
-    assert group["aria-label"]
-    found = re.findall(r'<button type="button" aria-pressed="false" value="([^"]+)">(\w+)<', PAGE)
+    groups = re.findall(r'<div role="group" aria-label="\w+">(.*?)</div>', PAGE, re.S)
+    button = r'<button type="button" aria-pressed="false" value="([^"]+)">([\w ]+)<'
+    expressions, movements = (re.findall(button, group) for group in groups)
     names = ["Neutral", "Happy", "Sad", "Surprised", "Angry", "Tender"]
-    assert [name for _, name in found] == names
-    assert all(name.lower() in words for words, name in found)
-    assert all(len(words) <= MAX_PROMPT_CHARACTERS for words, _ in found)
+    assert [name for _, name in expressions] == names
+    names = ["Calm", "Lively", "Nodding", "Shaking", "Tilting", "Looks away"]
+    assert [name for _, name in movements] == names
+    for words, name in expressions + movements:
+        assert name.lower() in words
+        assert "," not in words  # the field is read back part by part
     assert Tags().by_id("manner-state")["role"] == "status"

@@ -60,11 +60,11 @@ def train(
     """Train a model from nothing: its world, its latent space, teacher, student, weights.
 
     Stages, in order: bank (draws the clips), listener, autoencoder, encode, codebook, teacher,
-    student, match, recode, light, export, probe, identity, evaluate. Stop it whenever you like:
-    bank, listener, autoencoder, teacher, student, match and light go on where they were, the others
-    start over (minutes each), and one that is done is not run again. While they run, look at
-    curves.png in the folders of listener, autoencoder, teacher, student, match and light, and at
-    samples.png in all of these but listener's, or point TensorBoard at the run.
+    student, match, recode, light, full, export, probe, identity, evaluate. Stop it whenever you
+    like: bank, listener, autoencoder, teacher, student, match, light and full go on where they
+    were, the others start over (minutes each), and one that is done is not run again. While they
+    run, look at curves.png in their folders and at samples.png in all of these but the bank's and
+    the listener's, or point TensorBoard at the run.
 
     Examples:
 

@@ -97,8 +97,16 @@ def ready(model: Soul) -> Soul:
 
 
 def save(model: Soul, folder: Path, dtype: torch.dtype = torch.float16) -> None:
-    """Write `model` as `load` reads it; half precision on disk unless told otherwise."""
+    """Write `model` as `load` reads it; half precision on disk unless told otherwise.
+
+    What was measured and not learned (means, deviations, centroids, τ) is kept in full: a latent's
+    mean may be larger than half precision's largest number.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {k: v.to("cpu", dtype).contiguous() for k, v in model.state_dict().items()}
+    measured = {name for name, _ in model.named_buffers()}
+    tensors = {
+        k: v.to("cpu", torch.float32 if k in measured else dtype).contiguous()
+        for k, v in model.state_dict().items()
+    }
     save_file(tensors, folder / WEIGHTS)
     (folder / CONFIG).write_text(json.dumps(to_dict(model.config), indent=2) + "\n")

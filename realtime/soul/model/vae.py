@@ -38,12 +38,23 @@ def places(rows: int, columns: int) -> Tensor:
     return torch.cat((at, *waves)).unsqueeze(0)
 
 
+class CellNorm(nn.LayerNorm):
+    """Mean 0 and deviation 1 over the channels of each cell; [B, C, H, W] → the same.
+
+    What a cell becomes must not depend on how much of the picture lies around it: training sees
+    crops, serving sees whole pictures.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
 class Residual(nn.Module):
     """Two 3 x 3 convolutions around a shortcut; [B, C, H, W] → the same."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(8 if channels % 8 == 0 else 1, channels)
+        self.norm = CellNorm(channels)
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         nn.init.zeros_(self.conv2.weight)

@@ -1,9 +1,10 @@
-"""Stages `autoencoder` and `light`: the latent space, its full decoder, and the light one.
+"""Stages `autoencoder`, `light` and `full`: the latent space, and the two decoders.
 
-Both train on crops around what moves, at full scale: a crop of 128 pixels costs a quarter of a
+All train on crops around what moves, at full scale: a crop of 128 pixels costs a quarter of a
 picture, and most of the rest of a portrait is a warp. The flow is supervised by the world's own.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,7 @@ from soul.training.progress import Length, Progress, learning_rate, sheet
 PAIR = 2  # latents of one example: the second is painted, the first is the decoder's memory
 GAINS = torch.tensor([5.0, 4.0, 4.0])  # mouth, eyes
 RECODED = 0.6  # share of examples that are painted from what the student would say
-OTHER = 0.5  # share of examples whose reference is another frame of the clip, not the portrait
+OTHER = 0.35  # share of examples whose reference is another frame of the clip, not the portrait
 ON_BLINKS = 0.5  # share of crops on an eye that are taken where the clip blinks, if it does
 ON_MOUTH = ("mouth_open", "mouth_wide", "lips_press", "jaw", "teeth", "tongue", "smile")
 ON_EYES = ("eye_left", "eye_right", "gaze_x", "gaze_y", "brow_left", "brow_right")
@@ -45,12 +46,12 @@ class PaintConfig:
     """How a decoder is trained."""
 
     length: Length = Length(6000)
-    batch: int = 10
-    crop: int = 96  # pixels; no more than the picture has
+    batch: int = 6
+    crop: int = 128  # pixels; no more than the picture has
     tell_first: float = 0.0  # share of the stage in which the encoder alone learns to be told from
-    tell_batch: int = 28
+    tell_batch: int = 16
     peak: float = 6e-4
-    noise: float = 0.25  # largest deviation of the noise added to latents
+    noise: float = 0.6  # largest deviation of the noise added to latents
     save_every: int = 250
 
 
@@ -193,6 +194,11 @@ class Painter(nn.Module):
     @property
     def device(self) -> torch.device:
         return self.batches.device
+
+    def freeze_encoder(self) -> None:
+        """From now on the decoder learns alone."""
+        self.encoder.requires_grad_(False)
+        self.learn_encoder = False
 
     def latents(self, frames: Tensor, place: Tensor) -> Tensor:
         """Latents of [B, 4, 3, H, W]; while the encoder learns, its means follow the batch."""
@@ -345,15 +351,29 @@ def show(painter: Painter, bank: Bank, path: Path, clips: int = 4) -> None:
 
 
 def new_autoencoder(config: VaeConfig, seed: int) -> Painter:
+    """An encoder that learns beside the decoder that will serve with it."""
     torch.manual_seed(seed)
-    return Painter(*channels_last(Encoder(config), full_decoder(config)), learn_encoder=True)
+    return Painter(*channels_last(Encoder(config), light_decoder(config)), learn_encoder=True)
 
 
 def new_light(config: VaeConfig, encoder: Encoder, seed: int) -> Painter:
     """The light decoder over an encoder that has stopped learning."""
+    return beside(encoder, light_decoder, config, seed)
+
+
+def new_full(config: VaeConfig, encoder: Encoder, seed: int) -> Painter:
+    """The full decoder over an encoder that has stopped learning."""
+    return beside(encoder, full_decoder, config, seed)
+
+
+def beside(
+    encoder: Encoder, decoder: Callable[[VaeConfig], Decoder], config: VaeConfig, seed: int
+) -> Painter:
+    """A fresh decoder that learns alone."""
     torch.manual_seed(seed)
-    encoder.requires_grad_(False)
-    return Painter(*channels_last(encoder, light_decoder(config)), learn_encoder=False)
+    painter = Painter(*channels_last(encoder, decoder(config)), learn_encoder=True)
+    painter.freeze_encoder()
+    return painter
 
 
 def channels_last(encoder: Encoder, decoder: Decoder) -> tuple[Encoder, Decoder]:

@@ -7,7 +7,7 @@ All of them roll the model out chunk by chunk through the functions that serve l
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -23,6 +23,7 @@ from soul.model.sample import TIMESTEPS, Soul, remember, write_sink
 from soul.model.window import Context, Window, empty_window, gather
 from soul.training.checkpoint import Checkpoint
 from soul.training.losses import flow_matching, region_weight
+from soul.training.manner import reword
 from soul.training.progress import Length, Progress, learning_rate
 
 Show: TypeAlias = Callable[[Soul, Path], None]  # writes what a model says, to look at
@@ -45,7 +46,7 @@ class Latents:
 class TeacherConfig:
     """Flow matching with sound and words dropped now and then, for guidance."""
 
-    length: Length = Length(2400)
+    length: Length = Length(6600)
     batch: int = 16
     chunks: int = 10
     peak: float = 8e-4
@@ -55,6 +56,7 @@ class TeacherConfig:
     overlap: int = 2  # latents of the clip that half of the rollouts start with, as in the paper
     warm_start: float = 0.08  # share of the stage without sound; then text layers become audio's
     disturb: float = 0.2  # largest deviation of the noise added to context latents
+    forget: float = 0.5  # share of chunks that see no past but the sink: it would tell the mood
     save_every: int = 500
 
 
@@ -106,7 +108,7 @@ def draw_clips(data: Latents, rng: np.random.Generator, batch: int, chunks: int)
         torch.from_numpy(np.stack([data.tokens[span] for span in spans])).float(),
         torch.from_numpy(np.stack([data.cues[span] for span in spans])),
         (weight / weight.mean()).unflatten(0, boxes.shape[:2]),
-        [data.prompts[c] for c in which],
+        [reword(rng, data.prompts[c]) for c in which],
     )
 
 
@@ -260,16 +262,29 @@ class Lessons:
         with quick(model.device):
             sound, prompts = drop(self.config, rng, clips.prompts, clips.heard(model, at))
             heard = sound if self.warm else None
-            loss = teach(model, windows, clean, heard, prompts, clips.weight[:, at])
+            past = forget(gather(windows, model.config), self.config.forget)
+            loss = teach(model, past, clean, heard, prompts, clips.weight[:, at])
         descend(self.checkpoint, loss, self.config.peak)
         amount = self.config.disturb * torch.rand(len(clean), 1, 1, 1, device=clean.device)
         keep_true(model, windows, clips, at, clean + amount * torch.randn_like(clean))
         return loss.item()
 
 
+def forget(past: Context, share: float) -> Context:
+    """`past` with the ring hidden from a random `share` of the streams; the sink stays.
+
+    Who sees a clip's past sees its mood, and has no need of the words that ask for it.
+    """
+    tokens = past.turn.shape[2]
+    kept = torch.rand(len(past.visible), 1, 1, 1, device=past.visible.device) >= share
+    visible = past.visible.clone()
+    visible[..., tokens:-tokens] &= kept
+    return replace(past, visible=visible)
+
+
 def teach(
     model: Soul,
-    windows: list[Window],
+    past: Context,
     clean: Tensor,
     sound: Tensor | None,
     prompts: list[str],
@@ -279,7 +294,6 @@ def teach(
     noise = torch.randn_like(clean)
     levels = draw_levels(model.config.shift, clean)
     mixed = torch.lerp(clean, noise, levels.view(-1, 1, 1, 1))
-    past = gather(windows, model.config)
     flow = predict(model, mixed, levels, model.words(prompts), sound, past)
     return flow_matching(flow, noise, clean, weight)
 

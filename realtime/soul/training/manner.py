@@ -5,6 +5,7 @@ sides; those it leaves out are as usual. Some words and sentences are kept for t
 It draws no motion: `life` does, from the numbers that `mood` gives.
 """
 
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -170,6 +171,25 @@ def describe(rng: np.random.Generator, manner: Manner, split: Split) -> str:
 def ask(rng: np.random.Generator, side: str, value: str, split: Split) -> str:
     """A prompt that names `value` and nothing else, in the words of `split`."""
     return str(rng.choice(FRAMES[split])).format(rng.choice(SIDES[side][value].of(split)))
+
+
+_MEANING = {
+    phrase: words.train
+    for side in SIDES.values()
+    for words in side.values()
+    for phrase in words.train
+}
+_LONGEST_FIRST = "|".join(sorted(map(re.escape, _MEANING), key=len, reverse=True))
+_PHRASE = re.compile(rf"\b(?:{_LONGEST_FIRST})\b")
+
+
+def reword(rng: np.random.Generator, prompt: str) -> str:
+    """A training prompt in other words of the same meaning; one without any of them stays.
+
+    A bank has one prompt a clip: told once more and always alike, it is a name, not a meaning.
+    """
+    said = [str(rng.choice(_MEANING[phrase])) for phrase in _PHRASE.findall(prompt)]
+    return str(rng.choice(FRAMES["train"])).format(", ".join(said)) if said else prompt
 
 
 def values(manner: Manner) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ from soul.training.student import COUNTS, SHARES, follow, mend
 class MatchConfig:
     """How the student is moved, and how the score of its own distribution keeps up with it."""
 
-    length: Length = Length(700)
+    length: Length = Length(300)
     batch: int = 8
     chunks: int = 12
     peak: float = 4e-5
@@ -99,16 +99,17 @@ def train_matched(
             steps = int(rng.choice(config.counts, p=config.shares))
             latent = say(student, windows[0], clips, chunk, steps)
             moved = match(voices, windows, clips, chunk, latent, config)
+            follower = voices.follower
             kept_up = teach(
-                voices.follower, windows[2], latent.detach(), clips.heard(voices.follower, chunk),
-                clips.prompts, clips.weight[:, chunk],
+                follower, gather(windows[2], follower.config), latent.detach(),
+                clips.heard(follower, chunk), clips.prompts, clips.weight[:, chunk],
             )  # fmt: skip
             said, heard = student.words(clips.prompts), clips.heard(student, chunk)
             strayed, near = mend(student, held, clips, chunk, said, heard)
         climb(checkpoint, moved + config.mend * strayed + kept_up, config)
         with torch.no_grad(), quick(teacher.device):
             follow(student, held, near, said, heard)
-            for model, some in zip((student, teacher, voices.follower), windows, strict=True):
+            for model, some in zip((student, teacher, follower), windows, strict=True):
                 told = clips.heard(model, chunk)
                 follow(model, some, latent.detach(), model.words(clips.prompts), told)
         progress.add(moved=moved.item(), follower=kept_up.item(), strayed=strayed.item())

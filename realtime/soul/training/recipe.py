@@ -1,10 +1,10 @@
 """`soul train`: every stage from nothing to weights that serve, in order.
 
 bank → listener → autoencoder → encode → codebook → teacher → student → match → recode → light →
-export → probe → identity → evaluate. A stage that has left its `done` file is not run again. The
-long ones (bank and whatever has a checkpoint) go on where they were stopped; encode, codebook,
-recode, export, probe, identity and evaluate start over, a few minutes each. Everything follows from
-the recipe and its seed.
+full → export → probe → identity → evaluate. A stage that has left its `done` file is not run
+again. The long ones (bank and whatever has a checkpoint) go on where they were stopped; encode,
+codebook, recode, export, probe, identity and evaluate start over, a few minutes each. Everything
+follows from the recipe and its seed.
 """
 
 import json
@@ -28,7 +28,7 @@ from soul.training.autoencoder import (
     PaintConfig,
     Painter,
     new_autoencoder,
-    new_light,
+    new_full,
     train_painter,
 )
 from soul.training.baseline import save_baseline
@@ -59,7 +59,7 @@ SAID = "latents/said.npy"  # the bank's latents as the student says them
 IDENTITY = "identity.safetensors"
 STAGES = (
     "bank", "listener", "autoencoder", "encode", "codebook", "teacher", "student", "match",
-    "recode", "light", "export", "probe", "identity", "evaluate",
+    "recode", "light", "full", "export", "probe", "identity", "evaluate",
 )  # fmt: skip
 
 
@@ -79,8 +79,9 @@ class Recipe:
     model: SoulConfig = SOUL_MINI
     bank: BankConfig = BankConfig()
     listener: ListenerConfig = ListenerConfig()
-    autoencoder: PaintConfig = PaintConfig(length=Length(6500), tell_first=0.1)
-    light: PaintConfig = PaintConfig(length=Length(5000), noise=0.6)
+    autoencoder: PaintConfig = PaintConfig(length=Length(8000), tell_first=0.1)
+    light: PaintConfig = PaintConfig(length=Length(6000), peak=4e-4)
+    full: PaintConfig = PaintConfig(length=Length(5000))
     teacher: TeacherConfig = TeacherConfig()
     student: StudentConfig = StudentConfig()
     match: MatchConfig = MatchConfig()
@@ -115,6 +116,7 @@ def recipe_of(model: SoulConfig) -> Recipe:
         bank=replace(usual.bank, size=model.side),
         autoencoder=replace(usual.autoencoder, crop=times * usual.autoencoder.crop),
         light=replace(usual.light, crop=times * usual.light.crop),
+        full=replace(usual.full, crop=times * usual.full.crop),
     )
 
 
@@ -128,6 +130,7 @@ def small(recipe: Recipe) -> Recipe:
         listener=replace(recipe.listener, takes=2, seconds=4.0, length=short, batch=2),
         autoencoder=replace(recipe.autoencoder, length=short, batch=1),
         light=replace(recipe.light, length=short, batch=1),
+        full=replace(recipe.full, length=short, batch=1),
         teacher=replace(recipe.teacher, length=short, batch=1, chunks=2),
         student=replace(recipe.student, length=short, batch=1, chunks=2),
         match=replace(recipe.match, length=short, batch=1, chunks=2),
@@ -148,6 +151,7 @@ def limited(recipe: Recipe, minutes: float) -> Recipe:
         listener=replace(recipe.listener, length=end(recipe.listener.length)),
         autoencoder=replace(recipe.autoencoder, length=end(recipe.autoencoder.length)),
         light=replace(recipe.light, length=end(recipe.light.length)),
+        full=replace(recipe.full, length=end(recipe.full.length)),
         teacher=replace(recipe.teacher, length=end(recipe.teacher.length)),
         student=replace(recipe.student, length=end(recipe.student.length)),
         match=replace(recipe.match, length=end(recipe.match.length)),
@@ -171,6 +175,7 @@ class Run:
             "match": self.match,
             "recode": self.recode,
             "light": self.train_light,
+            "full": self.train_full,
             "export": self.export,
             "probe": self.train_probe,
             "identity": self.train_identity,
@@ -190,9 +195,15 @@ class Run:
         self._paint(painter, self.recipe.autoencoder, "autoencoder")
 
     def train_light(self) -> None:
-        painter = new_light(self.recipe.model.vae, self.encoder(), self.recipe.seed + 1)
+        """The autoencoder's decoder goes on, now with what the student says among its latents."""
+        painter = self.painter()
+        painter.freeze_encoder()
         said = np.load(self.folder / SAID, mmap_mode="r")
         self._paint(painter, self.recipe.light, "light", said)
+
+    def train_full(self) -> None:
+        painter = new_full(self.recipe.model.vae, self.encoder(), self.recipe.seed + 2)
+        self._paint(painter, self.recipe.full, "full")
 
     def _paint(
         self,
@@ -217,6 +228,12 @@ class Run:
         """The autoencoder as its stage left it."""
         painter = new_autoencoder(self.recipe.model.vae, self.recipe.seed)
         painter.load_state_dict(self._weights("autoencoder"))
+        return painter.to(self.recipe.device).eval()
+
+    def full_painter(self) -> Painter:
+        """The encoder and the full decoder, as its stage left it."""
+        painter = new_full(self.recipe.model.vae, self.encoder(), self.recipe.seed + 2)
+        painter.load_state_dict(self._weights("full"))
         return painter.to(self.recipe.device).eval()
 
     def encoder(self) -> Encoder:
@@ -285,7 +302,7 @@ class Run:
         train_teacher(self._assembled(), data, r.teacher, self.folder / "teacher", r.seed, show)
 
     def _show(self, data: Latents, steps: int, guidance: float) -> Show:
-        """Writes rollouts of a model on clips of the bank, painted by the full decoder."""
+        """Writes rollouts of a model on clips of the bank, painted by the autoencoder's decoder."""
         bank, decoder = open_bank(self.folder / "bank"), self.painter().decoder
         sampling = Sampling(steps, guidance)
 
@@ -303,17 +320,17 @@ class Run:
         return model.to(self.recipe.device).train()
 
     def diffusion_model(self, stage: str) -> Soul:
-        """The model as teacher, student or match left it, with the light decoder if trained."""
+        """The model as teacher, student or match left it; its decoder as far as it has come."""
         model = self._assembled()
         weights = self._weights(stage)
         if stage == "match":  # its file holds the follower, too
             own = "student."
             weights = {k.removeprefix(own): v for k, v in weights.items() if k.startswith(own)}
         learned(model).load_state_dict(weights)
+        painter = self.painter()
         if (self.folder / "light" / "state.pt").exists():
-            painter = new_light(self.recipe.model.vae, self.encoder(), self.recipe.seed + 1)
             painter.load_state_dict(self._weights("light"))
-            model.decoder = painter.to(self.recipe.device).decoder
+        model.decoder = painter.decoder
         return model.eval()
 
     def train_student(self) -> None:
@@ -331,7 +348,7 @@ class Run:
         """`model/`: what `soul serve --model FOLDER` loads; and what it is measured against."""
         save(self.diffusion_model("match"), self.folder / "model")
         save_baseline(
-            self.diffusion_model("teacher"), self.painter().decoder, self.folder / BASELINE
+            self.diffusion_model("teacher"), self.full_painter().decoder, self.folder / BASELINE
         )
 
     def train_probe(self) -> None:

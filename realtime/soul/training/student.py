@@ -41,7 +41,7 @@ SHARES = (0.2, 0.6, 0.2)  # of chunks, one a count
 class StudentConfig:
     """Trajectory distillation on the student's own rollouts; no guidance is left at run time."""
 
-    length: Length = Length(1500)
+    length: Length = Length(1200)
     batch: int = 8
     chunks: int = 12
     peak: float = 2e-4

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from soul.model.config import VaeConfig
 from soul.model.vae import PLACES, SUBPIXELS, Decoder, Encoder, Painted, Reference, Up, placed
-from soul.training.autoencoder import Painter, channels_last
+from soul.training.autoencoder import Painter, beside
 
 
 class Unguided(Decoder):
@@ -22,7 +22,7 @@ class Unguided(Decoder):
     and the convolution that joins them is as wide; its multiplications are within a tenth of the
     guided one's. Its losses are the same but for that of the flow, which it does not have.
 
-    One thing is not even: the encoder was trained beside a guided decoder, the full one, and may
+    One thing is not even: the encoder was trained beside a guided decoder, and may
     leave to the portrait what a latent would otherwise hold. So it is for whoever serves with it.
     """
 
@@ -54,7 +54,8 @@ class Unguided(Decoder):
 
 def new_unguided(config: VaeConfig, encoder: Encoder, seed: int) -> Painter:
     """`autoencoder.new_light` without a guide: from one seed, both have their common weights."""
-    torch.manual_seed(seed)
-    encoder.requires_grad_(False)
-    decoder = Unguided(config, config.light_trunk, config.light_width, blocks=2)
-    return Painter(*channels_last(encoder, decoder), learn_encoder=False)
+
+    def unguided(config: VaeConfig) -> Decoder:
+        return Unguided(config, config.light_trunk, config.light_width, blocks=2)
+
+    return beside(encoder, unguided, config, seed)

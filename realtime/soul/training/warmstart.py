@@ -16,6 +16,7 @@ import torch
 from matplotlib.figure import Figure
 
 from soul.model.sample import Soul, build
+from soul.model.window import gather
 from soul.training.diffusion import (
     Clips,
     Latents,
@@ -146,7 +147,8 @@ def held_out_loss(model: Soul, clips: Clips, seed: int, heard: bool) -> float:
             with quick(model.device):
                 sound = clips.heard(model, chunk) if heard else None
                 weight = clips.weight[:, chunk]
-                loss = teach(model, windows, clean, sound, clips.prompts, weight)
+                past = gather(windows, model.config)
+                loss = teach(model, past, clean, sound, clips.prompts, weight)
             found.append(loss.item())
             keep_true(model, windows, clips, chunk, clean)
     return float(np.mean(found))

@@ -271,8 +271,8 @@ def decoders(
     same parts, first weights. Then they paint the same held-out people from latents of the world's
     own renders: PSNR, SSIM, sharpness, identity, lips, and the multiply-accumulates of both and of
     the full decoder. Writes decoders.json, decoders.png (truth, guided, unguided) and curves.png.
-    The run is only read; its stages bank and autoencoder must be done. Needs the training extra,
-    espeak-ng and flite.
+    The run is only read; its stages bank, autoencoder and full must be done. Needs the training
+    extra, espeak-ng and flite.
 
     Example:
 

@@ -64,8 +64,8 @@ def bench_decoders(options: DecoderOptions) -> dict[str, Any]:
         show(lights(rivals), model.side, options.table, options.out / "decoders.png")
     except FileNotFoundError as error:
         raise BenchError(
-            f"{options.run} lacks {error.filename}; expected the stages bank and autoencoder of "
-            "that run done"
+            f"{options.run} lacks {error.filename}; expected the stages bank, autoencoder "
+            "and full of that run done"
         ) from error
     except (
         RunError, probe.ProbeError, identity.IdentityError, SpeechError, ValueError, OSError,
@@ -100,21 +100,21 @@ def judge_of(run: Run, name: str, shipped: Path) -> Path:
 
 def train(run: Run, options: DecoderOptions) -> tuple[dict[str, Rival], dict[str, Any]]:
     """The run's full decoder and both light ones; and what is to be told of their training."""
-    recipe, whole = run.recipe, run.painter()
+    recipe, whole = run.recipe, run.full_painter()
     said = run.folder / SAID
     recoded = np.load(said, mmap_mode="r") if said.exists() else None
-    length = replace(recipe.light.length, minutes=options.minutes)
+    length = replace(recipe.full.length, minutes=options.minutes)
     painters, steps = train_both(
         whole.encoder,
         recipe.model.vae,
         open_bank(run.folder / "bank"),
-        replace(recipe.light, length=length),
+        replace(recipe.full, length=length),
         options.out,
         recipe.seed,
         recoded,
     )
     rivals = {FULL: whole, **painters}
-    told = {"steps": steps, "batch": recipe.light.batch, "students_latents": recoded is not None}
+    told = {"steps": steps, "batch": recipe.full.batch, "students_latents": recoded is not None}
     return {name: Rival(p.encoder, p.decoder) for name, p in rivals.items()}, told
 
 

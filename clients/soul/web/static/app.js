@@ -112,6 +112,7 @@ async function connect(mine) {
   await own.start(gallery.chosen, manner.words);
   debug.session = own.session;
   speakAs(); // it may have changed since
+  attend();
   panel.follow(own.pc);
 }
 
@@ -197,6 +198,10 @@ function speakAs() {
   if (call?.setPrompt(manner.words)) manner.told('changing');
 }
 
+function attend() {
+  call?.setListening($('attend').checked);
+}
+
 function showLevel(level) {
   $('glow').style.opacity = level.toFixed(2);
   $('meter').firstChild.style.transform = `scaleX(${level.toFixed(2)})`;
@@ -221,6 +226,7 @@ $('listen-only').addEventListener('click', () => start({ silent: true }));
 $('mute').addEventListener('click', mute);
 video.addEventListener('click', () => video.srcObject && video.play().then(() => complain('')));
 manner.addEventListener('wanted', speakAs);
+$('attend').addEventListener('change', attend);
 gallery.addEventListener('chosen', () => {
   complain('');
   choose();

@@ -84,6 +84,7 @@ export class Call extends EventTarget {
     this.line = line;
     this.microphone = microphone;
     this.over = false;
+    this.listening = false;
     this.unanswered = 0; // prompts that the server has not confirmed yet
     this.media = new MediaStream();
     this.pc = new RTCPeerConnection({ iceServers: [], bundlePolicy: 'max-bundle' });
@@ -126,6 +127,13 @@ export class Call extends EventTarget {
     this.unanswered += 1;
     this.line.send({ type: 'prompt', prompt });
     return true;
+  }
+
+  /** Whether the portrait attends to somebody else while its own voice is silent. */
+  setListening(listening) {
+    if (!this.session || this.over || listening === this.listening) return;
+    this.listening = listening;
+    this.line.send({ type: 'listen', listening });
   }
 
   /** The viewer ends it. */
