@@ -29,5 +29,5 @@ def model() -> Soul:
 @pytest.fixture(scope="session")
 def portraits() -> Tensor:
     """[3, 3, H, W] in [-1, 1]."""
-    size = SOUL_TEST.image_size
+    size = SOUL_TEST.side
     return torch.rand(3, 3, size, size, generator=torch.Generator().manual_seed(3)) * 2 - 1

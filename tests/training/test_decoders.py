@@ -81,7 +81,7 @@ def test_multiplications_are_counted_as_by_hand() -> None:
 
 
 def test_the_light_ones_cost_an_eighth_and_about_the_same() -> None:
-    vae, size = SOUL_MINI.vae, SOUL_MINI.image_size
+    vae, size = SOUL_MINI.vae, SOUL_MINI.side
     full, guided = (macs(made(vae), vae, size) for made in (full_decoder, light_decoder))
     alone = macs(Unguided(vae, vae.light_trunk, vae.light_width, blocks=2), vae, size)
     assert full >= 8 * guided

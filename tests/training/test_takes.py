@@ -94,10 +94,10 @@ def test_a_long_take_is_watched_twice() -> None:
 
 def test_a_model_plays_a_scene_frame_for_frame() -> None:
     model = build(SOUL_TEST, 0)
-    artist = Artist(draw_identity(np.random.default_rng(0)), SOUL_TEST.image_size)
+    artist = Artist(draw_identity(np.random.default_rng(0)), SOUL_TEST.side)
     scene = Scene(artist, np.zeros(8 * 640, np.float32), "a face", 5, neutral(8))
     first, second = live(model)(scene), live(model)(scene)
-    size = SOUL_TEST.image_size
+    size = SOUL_TEST.side
     assert first.pictures.shape == (8, size, size, 3)
     assert first.told.shape == (8,)
     assert np.array_equal(first.pictures, second.pictures)
@@ -120,7 +120,7 @@ def test_a_model_is_told_of_prompts_and_turns_with_their_chunks() -> None:
         told.append((states[0].listening, states[0].blend is not None))
         return advance(model, states, pcm)
 
-    artist = Artist(draw_identity(np.random.default_rng(0)), SOUL_TEST.image_size)
+    artist = Artist(draw_identity(np.random.default_rng(0)), SOUL_TEST.side)
     listening = np.arange(20) >= 12
     scene = Scene(
         artist, np.zeros(20 * 640, np.float32), "a calm face", 5, neutral(20),
