@@ -96,17 +96,21 @@ def ready(model: Soul) -> Soul:
     return model.eval().requires_grad_(False)
 
 
-def save(model: Soul, folder: Path, dtype: torch.dtype = torch.float16) -> None:
-    """Write `model` as `load` reads it; half precision on disk unless told otherwise.
+def on_disk(module: nn.Module, dtype: torch.dtype = torch.float16) -> dict[str, torch.Tensor]:
+    """The tensors of a file of `module`: what was learned in `dtype`, on the CPU.
 
     What was measured and not learned (means, deviations, centroids, τ) is kept in full: a latent's
     mean may be larger than half precision's largest number.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    measured = {name for name, _ in model.named_buffers()}
-    tensors = {
-        k: v.to("cpu", torch.float32 if k in measured else dtype).contiguous()
-        for k, v in model.state_dict().items()
+    measured = {name for name, _ in module.named_buffers()}
+    return {
+        name: value.to("cpu", torch.float32 if name in measured else dtype).contiguous()
+        for name, value in module.state_dict().items()
     }
-    save_file(tensors, folder / WEIGHTS)
+
+
+def save(model: Soul, folder: Path, dtype: torch.dtype = torch.float16) -> None:
+    """Write `model` as `load` reads it; half precision on disk unless told otherwise."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(on_disk(model, dtype), folder / WEIGHTS)
     (folder / CONFIG).write_text(json.dumps(to_dict(model.config), indent=2) + "\n")

@@ -178,11 +178,11 @@ class Painter(nn.Module):
 
     batches: Tensor
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, learn_encoder: bool) -> None:
+    def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self.learn_encoder = learn_encoder
+        self.learn_encoder = True
         self.register_buffer("batches", torch.zeros(()))
         channels = decoder.channels
         self.tell = nn.Sequential(
@@ -353,7 +353,7 @@ def show(painter: Painter, bank: Bank, path: Path, clips: int = 4) -> None:
 def new_autoencoder(config: VaeConfig, seed: int) -> Painter:
     """An encoder that learns beside the decoder that will serve with it."""
     torch.manual_seed(seed)
-    return Painter(*channels_last(Encoder(config), light_decoder(config)), learn_encoder=True)
+    return Painter(*channels_last(Encoder(config), light_decoder(config)))
 
 
 def new_light(config: VaeConfig, encoder: Encoder, seed: int) -> Painter:
@@ -371,7 +371,7 @@ def beside(
 ) -> Painter:
     """A fresh decoder that learns alone."""
     torch.manual_seed(seed)
-    painter = Painter(*channels_last(encoder, decoder(config)), learn_encoder=True)
+    painter = Painter(*channels_last(encoder, decoder(config)))
     painter.freeze_encoder()
     return painter
 

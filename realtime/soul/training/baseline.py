@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from soul.model.load import WeightsError, check, ready
+from soul.model.load import WeightsError, check, on_disk, ready
 from soul.model.sample import Soul, StreamState, commit, decode, draw_noise, listen, sigmas
 from soul.model.vae import Decoder, full_decoder
 from soul.model.window import gather
@@ -26,8 +26,7 @@ def parts(teacher: Soul, decoder: Decoder) -> nn.ModuleDict:
 
 def save_baseline(teacher: Soul, decoder: Decoder, path: Path) -> None:
     """Write the teacher's own weights and the full decoder, in half precision."""
-    tensors = parts(teacher, decoder).state_dict()
-    save_file({k: v.to("cpu", torch.float16).contiguous() for k, v in tensors.items()}, path)
+    save_file(on_disk(parts(teacher, decoder)), path)
 
 
 def load_baseline(student: Soul, path: Path) -> Soul:

@@ -202,8 +202,7 @@ class Run:
         self._paint(painter, self.recipe.light, "light", said)
 
     def train_full(self) -> None:
-        painter = new_full(self.recipe.model.vae, self.encoder(), self.recipe.seed + 2)
-        self._paint(painter, self.recipe.full, "full")
+        self._paint(self._new_full(), self.recipe.full, "full")
 
     def _paint(
         self,
@@ -224,16 +223,19 @@ class Run:
         recode(student, data, said, self.recipe.seed, self.recipe.teacher.batch)
         settle(path)
 
-    def painter(self) -> Painter:
-        """The autoencoder as its stage left it."""
-        painter = new_autoencoder(self.recipe.model.vae, self.recipe.seed)
-        painter.load_state_dict(self._weights("autoencoder"))
-        return painter.to(self.recipe.device).eval()
+    def painter(self, stage: str = "autoencoder") -> Painter:
+        """The encoder and the light decoder, as stage `autoencoder` or `light` left them."""
+        return self._as_left(new_autoencoder(self.recipe.model.vae, self.recipe.seed), stage)
 
     def full_painter(self) -> Painter:
         """The encoder and the full decoder, as its stage left it."""
-        painter = new_full(self.recipe.model.vae, self.encoder(), self.recipe.seed + 2)
-        painter.load_state_dict(self._weights("full"))
+        return self._as_left(self._new_full(), "full")
+
+    def _new_full(self) -> Painter:
+        return new_full(self.recipe.model.vae, self.encoder(), self.recipe.seed + 2)
+
+    def _as_left(self, painter: Painter, stage: str) -> Painter:
+        painter.load_state_dict(self._weights(stage))
         return painter.to(self.recipe.device).eval()
 
     def encoder(self) -> Encoder:
@@ -327,10 +329,8 @@ class Run:
             own = "student."
             weights = {k.removeprefix(own): v for k, v in weights.items() if k.startswith(own)}
         learned(model).load_state_dict(weights)
-        painter = self.painter()
-        if (self.folder / "light" / "state.pt").exists():
-            painter.load_state_dict(self._weights("light"))
-        model.decoder = painter.decoder
+        light = (self.folder / "light" / "state.pt").exists()
+        model.decoder = self.painter("light" if light else "autoencoder").decoder
         return model.eval()
 
     def train_student(self) -> None:

@@ -35,8 +35,9 @@ export class Manner extends EventTarget {
   /** In goes the suggestion, in the place of another of its group; tapped again, it goes out. */
   #tap(button, group) {
     const others = new Set(group.map(({ value }) => value));
-    const kept = this.#parts().filter((part) => !others.has(part));
-    const pressed = this.#parts().includes(button.value);
+    const parts = this.#parts();
+    const kept = parts.filter((part) => !others.has(part));
+    const pressed = parts.includes(button.value);
     this.field.value = (pressed ? kept : [...kept, button.value]).join(', ');
     this.#want();
   }
