@@ -16,8 +16,8 @@ from rich.progress import (
 )
 
 from soul.cli.console import BAD_INPUT, fail, stderr, stdout
+from soul.cli.extras import need_extra
 from soul.cli.fetch import agree
-from soul.cli.train import need_wan
 
 if TYPE_CHECKING:
     from soul.checkpoints.convert import Options
@@ -63,7 +63,7 @@ def convert(
 
       soul convert checkpoints/wan2.2-ti2v-5b models/styled --lora style.safetensors=0.8
     """
-    need_wan("convert")
+    need_extra("convert", "wan")
     from soul.checkpoints.convert import TYPES, Options
 
     if dtype not in TYPES:
