@@ -26,7 +26,7 @@ from soul.checkpoints.manifest import (
 from soul.checkpoints.names import text_from_official, vae_from_official
 from soul.checkpoints.sources import CheckpointError, held
 from soul.model.dit import DiT
-from soul.model.load import read_config
+from soul.model.load import WeightsError, load, read_config
 
 EXACT = Options(kind=torch.float32, families=(made.TINY,))
 
@@ -215,6 +215,11 @@ def test_licences_are_agreed_to_before_anything_is_written(source: Path, tmp_pat
         )
     assert asked[0].startswith("CC BY-NC-SA 4.0")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_serve_yet_says_so(converted: Path) -> None:
+    with pytest.raises(WeightsError, match="is a converted checkpoint, whose parts nothing joins"):
+        load(str(converted))
 
 
 # What is wrong with a source, one message each.

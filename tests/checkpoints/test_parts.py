@@ -21,8 +21,8 @@ from soul.checkpoints.parts import (
     file_of,
     part_of,
     renamed,
-    told_of,
     tokenizer_of,
+    told_of,
     transformer,
     undamaged,
 )
