@@ -177,7 +177,7 @@ def test_a_run_that_decided_nothing_binds_nobody(folder: Path, tmp_path: Path) -
         go(folder, Judges(out, until=0), misspelt)
     summary, _ = go(folder, Judges(out))
     assert summary.videos == 8
-    with pytest.raises(StopError, match="begun otherwise: face.detector was '', is 'yunet.onx'"):
+    with pytest.raises(StopError, match=r"begun otherwise: face.detector was '', is 'yunet.onx'"):
         go(folder, Judges(out), misspelt)
 
 
