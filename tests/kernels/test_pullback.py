@@ -2,11 +2,13 @@
 
 import math
 
+import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from soul.kernels import pullback as module
 from soul.kernels import reference
 from soul.kernels.pullback import pullback
 
@@ -89,3 +91,14 @@ def test_far_clusters_keep_their_digits() -> None:
     features = centroids + 0.01
     _, distance = pullback(features, centroids, torch.tensor(1.0))
     torch.testing.assert_close(distance, torch.full((5,), 0.01 * 48**0.5), rtol=2e-2, atol=0)
+
+
+@pytest.mark.parametrize("scores", [1, 60, 89, 90])
+def test_very_many_features_take_several_products(
+    scores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, centroids = draw(0, 30, 30, 48, 1.0)
+    whole = pullback(features, centroids, torch.tensor(5.0))
+    monkeypatch.setattr(module, "SCORES", scores)
+    for found, wanted in zip(pullback(features, centroids, torch.tensor(5.0)), whole, strict=True):
+        torch.testing.assert_close(found, wanted)
