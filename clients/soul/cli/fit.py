@@ -4,7 +4,6 @@ Clips become latents once; codebook and light decoder are fitted to these and pu
 folder. It wires the data engine, that folder and the stages, none of which knows the others.
 """
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,15 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from soul.cli.console import BAD_INPUT, fail, stdout
+from soul.cli.console import BAD_INPUT, fail, stderr, stdout
 from soul.cli.data import need_extra as need_data
 from soul.cli.train import need_device, need_extra, need_wan, tell_progress
 
 if TYPE_CHECKING:
     from soul.data.films import FilmConfig
     from soul.training.encoded import Pictures
-
-log = logging.getLogger("soul.training")
 
 app = typer.Typer(
     name="fit",
@@ -242,4 +239,4 @@ def readable(folder: Path, source: str, config: "FilmConfig") -> "Iterator[tuple
     try:
         yield from clips(folder, source, config)
     except SourceError as error:
-        log.warning("left out: %s", error)
+        stderr().print(f"left out: {error}", markup=False)
