@@ -17,7 +17,10 @@ from soul.cli.main import app
 from soul.model.wan.evae import EvaeStream
 from soul.training.encoded import open_encoded
 
-WIDTH = ("--width", "4", "--batch", "2", "--crop", "2", "--latents", "2", "--pieces", "1")
+WIDTH = (
+    *("--width", "4", "--batch", "2", "--crop", "2", "--latents", "2", "--pieces", "1"),
+    *("--peak", "3e-3"),
+)
 
 
 def run(*words: str | Path) -> tuple[int, str, str]:
@@ -84,7 +87,7 @@ def test_a_codebook_of_the_clips_pulls_strays_back(out: Path, model: Path) -> No
 
 
 def test_the_light_decoder_learns_and_the_folder_decodes_with_it(out: Path, model: Path) -> None:
-    latents = torch.from_numpy(open_encoded(out)[5].astype(np.float32))[None]
+    latents = torch.from_numpy(open_encoded(out)[0].astype(np.float32))[None]
     wanted = open_vae(model, "cpu").decode(latents.movedim(2, 1)).movedim(2, 1)
 
     def apart() -> float:
@@ -94,10 +97,10 @@ def test_the_light_decoder_learns_and_the_folder_decodes_with_it(out: Path, mode
     code, _, told = run("evae", model, "-o", out, *WIDTH, "--steps", "1")
     assert code == 0, told
     before = apart()
-    code, said, told = run("evae", model, "-o", out, *WIDTH, "--steps", "60")
+    code, said, told = run("evae", model, "-o", out, *WIDTH, "--steps", "40")
     assert code == 0, told
-    assert "a light decoder of 0.14 M parameters" in said
-    assert apart() < 0.7 * before
+    assert "a light decoder of 0.16 M parameters" in said
+    assert apart() < 0.7 * before  # on a clip that was not trained on
     light, stream = open_evae(model, "cpu"), EvaeStream()
     pieces = torch.cat([light(latents[:, :, k : k + 1], stream) for k in range(2)], 2)
     torch.testing.assert_close(pieces, light(latents), atol=1e-5, rtol=0)
@@ -110,7 +113,7 @@ def test_the_light_decoder_learns_and_the_folder_decodes_with_it(out: Path, mode
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (("--latents", "9"), 2, "clip 0 has 2 latents, a walk takes 9"),
+        (("--latents", "9"), 2, "has 2 latents, a walk takes 9"),
         (("--looks", "nowhere"), 1, "'nowhere' names no plug-in; expected module:function"),
         (("--device", "abacus"), 2, "--device 'abacus' is not known"),
         (("--save-every", "7", "--pieces", "2"), 2, "save_every 7 is not a number of walks"),

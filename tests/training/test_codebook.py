@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from soul.training import codebook as stage
-from soul.training.centroids import Lloyd, k_means
+from soul.training.centroids import Lloyd, gather, k_means
 from soul.training.codebook import (
     FITTED,
     HELD_OUT,
@@ -111,7 +111,7 @@ def test_stopped_and_resumed_is_the_same_as_never_stopped(
 ) -> None:
     """After any block: at the rounds' ends and within them. Four blocks a round."""
     whole = fit_codebook(clips, TINY, tmp_path / "whole", 0)
-    calls, gather = iter(range(100)), stage.gather
+    calls = iter(range(100))
 
     def dying(state: Lloyd, features: NDArray[np.float16], block: int, device: str) -> float:
         if next(calls) == dies_at:

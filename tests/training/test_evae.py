@@ -156,7 +156,7 @@ def test_both_decoders_carry_their_memory_along_a_walk(
 def test_gradients_stay_within_a_piece(clips: Clips, teacher: Teacher) -> None:
     lessons = Lessons(new(2), teacher, clips, TINY, 0)
     for step in range(4):
-        lessons.take(step)["total"].backward()  # type: ignore[no-untyped-call]
+        lessons.take(step)["total"].backward()
     assert lessons.walk is not None
     assert not any(past.requires_grad for past in lessons.walk.stream.pasts.values())
     assert sum(parameter.grad is not None for parameter in lessons.student.parameters()) > 10

@@ -135,6 +135,7 @@ def evae(
     crop: Annotated[int, typer.Option(help="Cells a side; a cell is 16 pixels.", min=2)] = 16,
     latents: Annotated[int, typer.Option(help="Of a piece, an optimizer step each.")] = 5,
     pieces: Annotated[int, typer.Option(help="Of a walk along a clip.")] = 5,
+    peak: Annotated[float, typer.Option(help="Learning rate at its highest.", min=0)] = 3e-4,
     steps: Annotated[int, typer.Option(help="Optimizer steps.", min=1)] = 200_000,
     minutes: Annotated[
         float | None, typer.Option(help="End after this long; by steps if not given.", min=0.01)
@@ -179,6 +180,7 @@ def evae(
             crop=crop,
             latents=latents,
             pieces=pieces,
+            peak=peak,
             save_every=save_every,
         )
         clips, unlikeness = open_encoded(out), load(looks) if looks else None
