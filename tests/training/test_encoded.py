@@ -75,6 +75,20 @@ def test_a_stopped_run_goes_on_clip_by_clip(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("*.new")) == []
 
 
+def test_clips_that_a_dit_is_trained_on_are_read_as_well(tmp_path: Path) -> None:
+    whole = np.random.default_rng(0).standard_normal((3, 5, 48, 2, 3)).astype(np.float16)
+    others = np.zeros((3, 2, 48, 2, 3), np.float16)
+    np.save(tmp_path / "pivotal.npy", np.concatenate((whole[:, :1], others), 1))
+    np.save(tmp_path / "latents.npy", whole[:, 1:])
+    clips = open_encoded(tmp_path)
+    assert len(clips) == 3
+    for number in range(3):
+        assert np.array_equal(clips[number], whole[number].swapaxes(0, 1))
+    (tmp_path / "latents.npy").write_bytes(b"no array")
+    with pytest.raises(ValueError, match="holds no whole arrays of latents"):
+        open_encoded(tmp_path)
+
+
 def test_no_latents_and_broken_ones_are_told(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no latents; expected those of soul fit encode"):
         open_encoded(tmp_path)

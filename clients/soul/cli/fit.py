@@ -32,6 +32,10 @@ app = typer.Typer(
 
 Model = Annotated[Path, typer.Argument(help="A folder that soul convert wrote.")]
 Run = Annotated[Path, typer.Option("--out", "-o", help="The run's folder; it is resumed.")]
+Elsewhere = Annotated[
+    Path | None,
+    typer.Option("--encoded", help="Where the latents are, if not in the run's folder."),
+]
 Device = Annotated[
     str, typer.Option(help="Where it runs: cpu or cuda. cuda has not been verified.")
 ]
@@ -101,6 +105,7 @@ def codebook(
     quantile: Annotated[
         float, typer.Option(help="Share of unseen cells that lie within the threshold.")
     ] = 0.995,
+    encoded: Elsewhere = None,
     seed: Seed = 0,
     device: Device = "cpu",
 ) -> None:
@@ -118,7 +123,7 @@ def codebook(
     with one_sentence(out):
         config = CodebookConfig(centroids=centroids, each=each, rounds=rounds, quantile=quantile)
         known(model)
-        fitted = fit_codebook(open_encoded(out), config, out / "codebook", seed, device)
+        fitted = fit_codebook(open_encoded(encoded or out), config, out / "codebook", seed, device)
         save_codebook(fitted, model)
     count, channels = fitted.centroids.shape
     stdout().print(
@@ -150,6 +155,7 @@ def evae(
             "such as LPIPS; not told if not given."
         ),
     ] = "",
+    encoded: Elsewhere = None,
     seed: Seed = 0,
     device: Device = "cpu",
 ) -> None:
@@ -183,7 +189,7 @@ def evae(
             peak=peak,
             save_every=save_every,
         )
-        clips, unlikeness = open_encoded(out), load(looks) if looks else None
+        clips, unlikeness = open_encoded(encoded or out), load(looks) if looks else None
         teacher = full_decoder(open_vae(model, device))
         torch.manual_seed(seed)
         student = Evae(config.decoder).to(device)

@@ -27,6 +27,7 @@ Paint: TypeAlias = Callable[[Tensor], Tensor]  # the next latents of a stream â†
 Teacher: TypeAlias = Callable[[], Paint]  # opens a stream
 
 LATENTS = "latents"  # in a run's folder
+FIRST, REST = "pivotal.npy", "latents.npy"  # of clips that a DiT is trained on
 DONE = "done"
 AT_ONCE = 8  # frames through the encoder: what its memory hangs from
 
@@ -56,11 +57,31 @@ class Encoded:
         return found
 
 
-def open_encoded(run: Path) -> Encoded:
-    """What `encode_all` left in the folder `run`. ValueError if that is nothing."""
-    paths = tuple(sorted((run / LATENTS).rglob("*.npy")))
+@dataclass(frozen=True, slots=True)
+class Banked:
+    """Equal clips in two arrays, as a DiT is trained on them: their first latents, and the rest."""
+
+    first: NDArray[np.float16]  # [clips, references, 48, h, w], a clip's own first latent first
+    rest: NDArray[np.float16]  # [clips, n âˆ’ 1, 48, h, w]
+
+    def __len__(self) -> int:
+        return len(self.rest)
+
+    def __getitem__(self, which: int, /) -> Latents:
+        return np.concatenate((self.first[which, :1], self.rest[which])).swapaxes(0, 1)
+
+
+def open_encoded(folder: Path) -> Encoded | Banked:
+    """What `encode_all` left in `folder`, or soul tune's stage `encode`. ValueError if nothing."""
+    arrays = folder / FIRST, folder / REST
+    if all(path.is_file() for path in arrays):
+        try:
+            return Banked(*(np.load(path, mmap_mode="r") for path in arrays))
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{folder} holds no whole arrays of latents: {error}") from error
+    paths = tuple(sorted((folder / LATENTS).rglob("*.npy")))
     if not paths:
-        raise ValueError(f"{run / LATENTS} holds no latents; expected those of soul fit encode")
+        raise ValueError(f"{folder / LATENTS} holds no latents; expected those of soul fit encode")
     return Encoded(paths)
 
 
