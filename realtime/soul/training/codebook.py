@@ -80,13 +80,16 @@ def fit_codebook(
     length = Length(config.rounds * blocks)
     progress = Progress("codebook", folder, length, every=min(blocks, config.save_every))
     state = resumed(folder / STATE, progress) or begin(fitted, config.centroids, seed)
+    kept = progress.step
     for step in progress.run():
         progress.add(distance=gather(state, fitted, config.block, device))
         if state.done == len(fitted):
             settle(state, fitted)
         if (step + 1) % config.save_every == 0:
             keep(state, folder / STATE, progress)
-    keep(state, folder / STATE, progress)
+            kept = progress.step
+    if kept < progress.step:
+        keep(state, folder / STATE, progress)
     told = taken(held_out, slice(None)).to(device)
     return codebook_of(state.centroids, told, config.quantile)
 

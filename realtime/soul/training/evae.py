@@ -217,13 +217,16 @@ def distil_evae(
         folder / "state.pt", student, new_optimizer(student, config.peak), progress
     )
     checkpoint.resume()
+    kept = progress.step
     for step in progress.run():
         found = lessons.take(step)
         descend(checkpoint, found["total"], config.peak)
         progress.add(**{name: value.item() for name, value in found.items()})
         if (step + 1) % config.save_every == 0:
             keep(checkpoint, lessons)
-    keep(checkpoint, lessons)
+            kept = progress.step
+    if kept < progress.step:
+        keep(checkpoint, lessons)
 
 
 def keep(checkpoint: Checkpoint, lessons: Lessons) -> None:
