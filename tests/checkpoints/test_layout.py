@@ -7,8 +7,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from soul.checkpoints.layout import bytes_of, cast, shards, whole, write_part
-from soul.checkpoints.sources import CheckpointError, Entry, Tensors
+from soul.checkpoints.layout import (
+    add_part,
+    bytes_of,
+    cast,
+    finish,
+    open_part,
+    shards,
+    whole,
+    write_part,
+)
+from soul.checkpoints.manifest import MANIFEST, Manifest, read_manifest, verify
+from soul.checkpoints.sources import CheckpointError, Entry, Tensors, held
 
 VALUES = {
     "odd": torch.arange(3, dtype=torch.bfloat16),
@@ -100,3 +110,48 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     with whole(tmp_path / "empty") as work:
         (work / "new").write_text("1")
     assert (tmp_path / "empty" / "new").exists()
+
+
+def folder_of_one_part(folder: Path) -> Path:
+    with whole(folder) as work:
+        files = write_part(work, "dit", {"a": held(torch.ones(3)), "b": held(torch.ones(3))})
+        finish(work, Manifest("made", (), files, {"dit": tuple(file.path for file in files)}))
+    return folder
+
+
+def read(folder: Path, part: str) -> dict[str, list[float]]:
+    return {name: entry.read().tolist() for name, entry in open_part(folder, part).items()}
+
+
+def test_a_folder_gains_a_part_and_has_it_replaced(tmp_path: Path) -> None:
+    folder = folder_of_one_part(tmp_path / "out")
+    (folder / ".book.partial").mkdir()  # of a run that was killed
+    add_part(folder, "book", {"c": held(torch.zeros(2))})
+    add_part(folder, "book", {"d": held(torch.ones(1))})
+    assert read(folder, "book") == {"d": [1.0]}
+    assert read(folder, "dit") == {"a": [1.0] * 3, "b": [1.0] * 3}
+    manifest = read_manifest(folder / MANIFEST)
+    assert [file.path for file in manifest.files] == ["dit.safetensors", "book.safetensors"]
+    verify(folder, manifest)
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["book.safetensors", "dit.safetensors", MANIFEST]
+
+
+def test_a_part_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
+    folder = folder_of_one_part(tmp_path / "out")
+    add_part(folder, "book", {"c": held(torch.zeros(2))})
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def full() -> torch.Tensor:
+        raise OSError(28, "No space left on device")
+
+    broken = {"c": held(torch.ones(2)), "d": Entry((2,), torch.float32, full)}
+    with pytest.raises(CheckpointError, match=r"the disk of .* is full; nothing was kept"):
+        add_part(folder, "book", broken)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_folder_that_was_not_converted_gains_nothing(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"manifest\.json is missing"):
+        add_part(tmp_path, "book", {"c": held(torch.zeros(2))})
+    assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from soul.kernels import pullback as module
 from soul.kernels import reference
 from soul.kernels.pullback import BLOCK, least, pullback
 
@@ -97,3 +98,14 @@ def test_the_least_is_the_first_of_the_least(count: int) -> None:
     """Of few different values, so that many are equally small."""
     scores = torch.randint(0, 5, (50, count), generator=torch.Generator().manual_seed(count))
     assert torch.equal(least(scores.float()), scores.float().argmin(-1))
+
+
+@pytest.mark.parametrize("scores", [1, 60, 89, 90])
+def test_very_many_features_take_several_products(
+    scores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, centroids = draw(0, 30, 30, 48, 1.0)
+    whole = pullback(features, centroids, torch.tensor(5.0))
+    monkeypatch.setattr(module, "SCORES", scores)
+    for found, wanted in zip(pullback(features, centroids, torch.tensor(5.0)), whole, strict=True):
+        torch.testing.assert_close(found, wanted)

@@ -9,6 +9,7 @@ from soul.cli.data import data
 from soul.cli.doctor import doctor
 from soul.cli.eval import evaluate
 from soul.cli.fetch import fetch
+from soul.cli.fit import app as fit
 from soul.cli.models import models
 from soul.cli.serve import serve
 from soul.cli.train import train
@@ -35,6 +36,7 @@ app.command()(doctor)
 app.add_typer(bench)
 app.command()(data)
 app.command()(train)
+app.add_typer(fit)
 app.command("eval")(evaluate)
 app.command()(models)
 app.command()(fetch)

@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -182,15 +183,18 @@ def whole(out: Path) -> Iterator[Path]:
             out.rmdir()
         work.rename(out)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise CheckpointError(
-                f"the disk of {out.parent} is full; nothing was kept, make room and run it again"
-            ) from None
-        raise CheckpointError(
-            f"{error.filename or out} cannot be written: {error.strerror or error}"
-        ) from None
+        raise unwritten(out, error) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def unwritten(out: Path, error: OSError) -> CheckpointError:
+    """Why `out` could not be written, in one sentence."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return CheckpointError(
+            f"the disk of {out.parent} is full; nothing was kept, make room and run it again"
+        )
+    return CheckpointError(f"{error.filename or out} cannot be written: {error.strerror or error}")
 
 
 def is_converted(folder: Path) -> bool:
@@ -200,6 +204,34 @@ def is_converted(folder: Path) -> bool:
 def finish(folder: Path, manifest: Manifest) -> None:
     """The manifest comes last: a folder that has one is whole."""
     write_manifest(manifest, folder / MANIFEST)
+
+
+def add_part(folder: Path, part: str, tensors: Tensors, wanted: Wanted = as_found) -> Manifest:
+    """A converted folder gains `part`, or has it replaced; until that is whole, nothing changes.
+
+    The manifest comes last. CheckpointError if `folder` is none, or the disk refuses.
+    """
+    old = read_manifest(folder / MANIFEST)
+    need_disk(folder, sum(bytes_of(tensors, wanted).values()), f"{part} of {folder}")
+    work = folder / f".{part}.partial"
+    try:
+        shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
+        work.mkdir()
+        files = write_part(work, part, tensors, wanted)
+        gone = set(old.parts.get(part, ()))
+        kept = tuple(file for file in old.files if file.path not in gone)
+        names = tuple(file.path for file in files)
+        new = replace(old, files=kept + files, parts={**old.parts, part: names})
+        finish(work, new)
+        for name in (*names, MANIFEST):
+            (work / name).replace(folder / name)
+        for name in gone - set(names):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritten(folder / part, error) from None
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return new
 
 
 def open_part(folder: Path, part: str) -> Tensors:

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -46,6 +45,7 @@ from soul.training.identity import IdentityRecipe, train_identity, verify
 from soul.training.life import lids_of
 from soul.training.listener import Listener, ListenerConfig, train_listener
 from soul.training.matching import MatchConfig, train_matched
+from soul.training.notes import note
 from soul.training.probe import held_out_correlations, load_probe, train_probe
 from soul.training.progress import Length
 from soul.training.samples import Sampling, show_rollouts
@@ -419,34 +419,9 @@ def undone(folder: Path, stages: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(s for s in STAGES if s in stages and not (folder / f"{s}.done").exists())
 
 
-def flat(value: Any, name: str = "") -> dict[str, Any]:
-    """A recipe's JSON as dotted names and values, without what may change within a run."""
-    if not isinstance(value, dict):
-        return {name: value}
-    found: dict[str, Any] = {}
-    for key, inner in value.items():
-        if key not in FREE:
-            found |= flat(inner, f"{name}.{key}" if name else key)
-    return found
-
-
-def note_recipe(note: Path, recipe: Recipe) -> None:
+def note_recipe(path: Path, recipe: Recipe) -> None:
     """Write `recipe` beside the run. ValueError if the run there was begun with another."""
-    text = json.dumps(asdict(recipe), indent=2, default=str) + "\n"
-    if note.exists():
-        try:
-            old = flat(json.loads(note.read_text()))
-        except ValueError as error:
-            raise ValueError(f"{note} cannot be read as JSON, expected a run's recipe") from error
-        new = flat(json.loads(text))
-        for name in [*new, *(name for name in old if name not in new)]:
-            was, now = old.get(name, "absent"), new.get(name, "absent")
-            if was != now:
-                raise ValueError(
-                    f"{note.parent} holds a run with {name} {was!r}, this one has {now!r}; "
-                    "expected the same: name another folder, or delete that one to start over"
-                )
-    note.write_text(text)
+    note(path, recipe, FREE)
 
 
 def run(folder: Path, recipe: Recipe, stages: tuple[str, ...] = STAGES) -> None:

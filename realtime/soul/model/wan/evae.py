@@ -60,6 +60,10 @@ class EvaeStream:
     pasts: dict[int, Tensor] = field(default_factory=dict)
     begun: bool = False
 
+    def let_go(self) -> None:
+        """What was seen stays, its gradients do not: so a decoder is trained piece by piece."""
+        self.pasts = {number: past.detach() for number, past in self.pasts.items()}
+
 
 class Causal(nn.Module):
     """A convolution over [B, C, T, H, W] that looks back in time; before a stream lie zeros."""
@@ -88,7 +92,6 @@ class Norm(nn.Module):
         self.gain = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        gain = self.gain * len(self.gain) ** 0.5
         gain = (self.gain * len(self.gain) ** 0.5).view(-1, *(1,) * (x.ndim - 2))
         return F.normalize(x, dim=1) * gain  # type: ignore[no-any-return]
 
