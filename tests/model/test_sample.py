@@ -372,11 +372,11 @@ def test_pictures_may_leave_before_the_commit(model: Soul, portraits: Tensor) ->
     state = open_stream(model, portraits[0], "x", 5)
     audio = listen(model, [state], torch.zeros(1, SOUL_TEST.window_samples))
     latents = denoise(model, [state], audio, 2)
-    keys, memory = state.window.keys.clone(), state.decoder
+    keys, memory = state.window.keys.clone(), state.painting.memory
     decode(model, [state], latents)
     assert state.chunk == 0
     assert torch.equal(state.window.keys, keys)
-    assert not torch.equal(state.decoder, memory)
+    assert not torch.equal(state.painting.memory, memory)
     commit(model, [state], latents, audio)
     assert state.chunk == 1
     assert not torch.equal(state.window.keys, keys)
@@ -386,8 +386,8 @@ def test_a_stream_does_not_grow(model: Soul, portraits: Tensor) -> None:
     state = open_stream(model, portraits[0], "x", 5)
 
     def numbers() -> int:
-        window, reference = state.window, state.reference
-        held = (window.keys, window.values, window.sink_keys, window.sink_values, state.decoder,
+        window, reference = state.window, state.painting.reference
+        held = (window.keys, window.values, window.sink_keys, window.sink_values, state.painting.memory,
                 state.words, state.pivotal,
                 reference.picture, reference.fine, reference.coarse)  # fmt: skip
         return sum(t.untyped_storage().nbytes() for t in held)
@@ -456,7 +456,7 @@ def test_a_chunks_latents_are_decoded_one_after_the_other(model: Soul, portraits
     pictures = decode(model, [one], latents)
     each = [decode(model, [other], latent) for latent in latents.split(1, 2)]
     assert torch.equal(pictures, torch.cat(each, 1))
-    assert torch.equal(one.decoder, other.decoder)
+    assert torch.equal(one.painting.memory, other.painting.memory)
 
 
 def test_a_chunk_of_several_latents_fills_as_many_slots(model: Soul, portraits: Tensor) -> None:

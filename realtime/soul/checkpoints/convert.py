@@ -15,7 +15,7 @@ import torch
 
 from soul.checkpoints import families
 from soul.checkpoints.audio_forms import FRONT, Form, chosen, form_of
-from soul.checkpoints.catalogue import known
+from soul.checkpoints.catalogue import CATALOGUE, known
 from soul.checkpoints.compare import Shape, compare, grouped, row
 from soul.checkpoints.families import FAMILIES, Family, family_of, is_audio
 from soul.checkpoints.layout import (
@@ -55,10 +55,13 @@ from soul.checkpoints.parts import (
     transformer,
 )
 from soul.checkpoints.sources import CheckpointError, Tensors, open_tensors
-from soul.model.config import SOUL_5B, AudioConfig, DiTConfig, SoulConfig, to_dict
+from soul.model.config import SOUL_5B, DiTConfig, SoulConfig, in_clips, to_dict
 from soul.model.load import CONFIG, WeightsError, read_config
 
 AUDIO_FRONT = FRONT.removesuffix(".")
+# As Wan2.2-TI2V-5B is sampled (its own configuration): clips, many steps, guided.
+WAN_STEPS, WAN_SOLVER, WAN_GUIDANCE = 50, "unipc", 5.0
+STUDENTS_CHUNK = 3  # latents that the public causal students make together
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 BODY = "blocks.0.ffn.0.weight"  # an adapter has none: it changes another's
 # Whose licence a folder is under that does not say it, by what its tensors show.
@@ -137,7 +140,7 @@ def convert(
             for part, (tensors, wanted) in written.items()
         }
         parts[TOKENIZER] = copied(tokenizer, work / TOKENIZER)
-        config = soul_config(out.name, dit)
+        config = soul_config(out.name, dit, origins)
         (work / CONFIG).write_text(json.dumps(to_dict(config), indent=2) + "\n")
         manifest = manifest_of(out.name, dit, origins, parts, described(work, CONFIG))
         finish(work, manifest)
@@ -181,8 +184,8 @@ def assemble(
             f"{mine.path} does not say its LoRA's alpha; "
             "expected lora_alpha in a config.json beside it"
         )
-    hears = form.hears or any(is_audio(name) for name in tensors)
-    check(Part(tensors, mine.path), families.dit_shapes(config, hears))
+    heard = form.hears or any(is_audio(name) for name in tensors)
+    check(Part(tensors, mine.path), families.dit_shapes(config, heard))
     if pairs:
         tensors = with_lora(tensors, pairs, mine.path, alpha, 1.0)
     return Transformer(family, form, config, tensors, front, BODY in own, left_out)
@@ -283,17 +286,33 @@ def origins_of(source: Path, dit: Transformer, options: Options) -> tuple[Origin
     return tuple(found.values())
 
 
-def soul_config(name: str, dit: Transformer) -> SoulConfig:
-    """The 5B's settings with this transformer's sizes."""
+def soul_config(name: str, dit: Transformer, origins: tuple[Origin, ...]) -> SoulConfig:
+    """The 5B's settings with this transformer's sizes, and the way its origin is sampled."""
     sizes = dit.family.vae
-    return replace(
+    config = replace(
         SOUL_5B,
         name=name,
         dit=dit.config,
-        audio=AudioConfig(out_dim=dit.config.audio_dim),
+        audio=replace(SOUL_5B.audio, out_dim=dit.config.audio_dim),
         text=replace(SOUL_5B.text, dim=dit.config.text_dim),
         vae=replace(SOUL_5B.vae, channels=sizes.channels, spatial=sizes.spatial),
+        fps=SOUL_5B.fps if hears(dit) else dit.family.fps,
     )
+    student = few_steps(origins)
+    if student is not None:
+        return replace(config, steps=student, chunk=STUDENTS_CHUNK)
+    many = replace(config, steps=WAN_STEPS, solver=WAN_SOLVER, guidance=WAN_GUIDANCE)
+    return in_clips(many)
+
+
+def few_steps(origins: tuple[Origin, ...]) -> int | None:
+    """The steps that one of `origins` was distilled to; None if none was."""
+    names = {origin.name for origin in origins}
+    return next((k.steps for k in CATALOGUE if k.name in names and k.steps is not None), None)
+
+
+def hears(dit: Transformer) -> bool:
+    return any(is_audio(tensor) for tensor in dit.tensors)
 
 
 def manifest_of(
@@ -303,14 +322,13 @@ def manifest_of(
     parts: Mapping[str, tuple[File, ...]],
     config: File,
 ) -> Manifest:
-    hears = any(is_audio(tensor) for tensor in dit.tensors)
     return Manifest(
         name=name,
         origins=origins,
         files=(config, *(file for files in parts.values() for file in files)),
         parts={part: tuple(file.path for file in files) for part, files in parts.items()},
         family=dit.family.name,
-        audio=dit.config.audio_form if hears else "none",
+        audio=dit.config.audio_form if hears(dit) else "none",
         left_out=dit.left_out,
     )
 

@@ -1,0 +1,369 @@
+"""A converted folder → a model that the one rollout drives, on a device, in bf16 or fp8.
+
+Chooses the parts, names what is missing, and reads tensor by tensor, so that memory never holds a
+part twice. First everything is laid out on the meta device: what it will take is known before it is
+read. It knows no command line and asks nobody about licences.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from soul.checkpoints.compare import compare
+from soul.checkpoints.families import is_audio
+from soul.checkpoints.layout import open_part
+from soul.checkpoints.licences import home
+from soul.checkpoints.manifest import MANIFEST, Manifest, read_manifest
+from soul.checkpoints.parts import DIT, TEXT, TOKENIZER, VAE
+from soul.checkpoints.sources import CheckpointError, Tensors, held, open_tensors
+from soul.model.codebook import Codebook
+from soul.model.config import SOUL_5B, ConfigError, DiTConfig, SoulConfig, in_clips
+from soul.model.dit import DiT
+from soul.model.load import WeightsError, read_config
+from soul.model.wan import text as umt5
+from soul.model.wan import whisper
+from soul.model.wan.actor import Scribe, WanSoul, hearing_of
+from soul.model.wan.codec import Codec, EvaeCodec, FullCodec, TaeCodec
+from soul.model.wan.evae import Evae, EvaeConfig
+from soul.model.wan.fp8 import narrow, narrow_weights, narrowed
+from soul.model.wan.tae import Tae
+from soul.model.wan.text import PromptEncoder, TextError, Tokenizer, Umt5Sizes
+from soul.model.wan.tiles import TiledVae, Tiling
+from soul.model.wan.whisper import TOKENS_PER_FRAME, WhisperSizes
+from soul.model.wan.vae import WanVae, WanVaeConfig, column
+from soul.timebase import FRAME_RATE
+
+TYPES = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp8": torch.bfloat16}  # to compute in
+EIGHT_BITS = "fp8"
+SUFFIXES = (".safetensors", ".pth")
+CODEBOOK, EVAE = "codebook", "evae"  # parts of a folder that are Soul's own
+TAE = "taew2_2"  # a file as it is published
+FULL = "full"
+DECODERS = (FULL, EVAE, TAE)
+WHISPER = "whisper-large-v3"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How to run a folder; what is None is as the folder's own config has it."""
+
+    size: tuple[int, int] | None = None  # height and width in pixels
+    clips: bool | None = None  # clip by clip, as in the paper, or a stream
+    dtype: str = "bf16"
+    decoder: str = FULL
+    tile: bool = False
+    solver: str | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    audio_guidance: float | None = None
+    fps: int | None = None
+    negative: str = ""
+    whisper: Path | None = None  # None: in the folder, or where `soul fetch` leaves it
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A model without weights, and where they are."""
+
+    folder: Path
+    manifest: Manifest
+    model: WanSoul  # on the meta device, its `ear` and `scribe` as they will be
+    run: Run
+    light: Tensors  # of a decoder that is not the VAE's
+    whisper: Path
+    text_bytes: int
+
+
+def configured(folder: Path, run: Run) -> SoulConfig:
+    """The folder's config with what `run` changes; CheckpointError for what cannot be run."""
+    config = read_config(folder)
+    check_runnable(config, folder)
+    if run.size is not None:
+        config = replace(config, image_size=run.size)
+    if run.clips is not None and run.clips != config.clips:
+        live = {"window": SOUL_5B.window, "overlap": 0, "chunk": SOUL_5B.chunk}
+        config = in_clips(config) if run.clips else replace(config, **live)
+    told = {
+        "solver": run.solver,
+        "steps": run.steps,
+        "guidance": run.guidance,
+        "audio_guidance": run.audio_guidance,
+        "fps": run.fps,
+    }
+    return replace(config, **{name: value for name, value in told.items() if value is not None})
+
+
+def check_runnable(config: SoulConfig, folder: Path) -> None:
+    """CheckpointError for a checkpoint whose VAE or features this project does not make."""
+    if config.vae.spatial != SOUL_5B.vae.spatial:
+        raise CheckpointError(
+            f"{folder} paints with Wan2.1's VAE, 8 pixels a cell; only models with Wan2.2's, "
+            f"{SOUL_5B.vae.spatial} pixels a cell, can be run yet"
+        )
+    conditions = config.dit.condition_channels
+    if conditions not in (0, config.dit.latent_channels + 1):
+        raise CheckpointError(
+            f"{folder} takes {conditions} channels of conditions; expected none, or "
+            f"{config.dit.latent_channels + 1}: a reference and a mask"
+        )
+
+
+def lay_out(folder: Path, run: Run) -> Plan:
+    """Everything but the numbers; CheckpointError, WeightsError or ConfigError names what is wrong.
+
+    Only headers of files are read.
+    """
+    manifest = read_manifest(folder / MANIFEST)
+    config = configured(folder, run)
+    light = light_of(folder, manifest, run.decoder)
+    place = whisper_of(folder, run.whisper)
+    dtype, sizes = TYPES[run.dtype], whisper.told_sizes(place)
+    check_ear(config, sizes, folder, place)
+    with torch.device("meta"):
+        dit = DiT(config.dit).to(dtype)
+        if run.dtype == EIGHT_BITS:
+            narrow(dit.blocks)
+        vae = WanVae(vae_config(open_part(folder, VAE), folder)).to(dtype)
+        codebook = Codebook(*codebook_of(folder, manifest)["centroids"].shape)
+        codec = laid_codec(run, vae, light, dtype)
+        if light:
+            vae.decoder = nn.Module()  # another paints: its weights are not read
+        heard = hearing_of(config.audio, config.fps).positions
+        ear = whisper.network(replace(sizes, positions=heard)).to(dtype)
+    tiled = TiledVae(vae, Tiling()) if run.tile else vae
+    model = WanSoul(config, dit, tiled, codec, ear, Scribe(None), codebook, run.negative)
+    text = sum(e.numel for e in open_part(folder, TEXT).values()) * dtype.itemsize
+    return Plan(folder, manifest, model.eval(), run, light, place, text)
+
+
+def laid_codec(run: Run, vae: WanVae, light: Tensors, dtype: torch.dtype) -> Codec:
+    """The decoder that was asked for, on the meta device."""
+    if run.decoder == EVAE:
+        return EvaeCodec(Evae(evae_config(light)).to(dtype))
+    if run.decoder == TAE:
+        return TaeCodec(Tae().to(dtype))
+    return FullCodec(TiledVae(vae, Tiling()) if run.tile else vae)
+
+
+def check_ear(config: SoulConfig, sizes: WhisperSizes, folder: Path, place: Path) -> None:
+    """CheckpointError if the folder's layers want other features than the Whisper's at `place`."""
+    rows = TOKENS_PER_FRAME if config.dit.audio_form == "packed" else 1
+    if config.dit.audio_dim != rows * sizes.width:
+        raise CheckpointError(
+            f"{folder} hears features of {config.dit.audio_dim} numbers, and the Whisper at {place} "
+            f"makes {rows * sizes.width}; checkpoints that hear wav2vec2 cannot be run yet"
+        )
+    if sizes.mels != config.audio.mels:
+        raise CheckpointError(
+            f"the Whisper at {place} hears {sizes.mels} mel bands, and {folder} expects "
+            f"{config.audio.mels}"
+        )
+    if (told := hearing_of(config.audio, config.fps).positions) > sizes.positions:
+        raise CheckpointError(
+            f"the Whisper at {place} has {sizes.positions} positions, and {folder} expects {told}"
+        )
+
+
+def light_of(folder: Path, manifest: Manifest, name: str) -> Tensors:
+    """The tensors of the light decoder `name`, or none of the full one; not read yet."""
+    if name == FULL:
+        return {}
+    if name == EVAE:
+        if EVAE not in manifest.parts:
+            raise CheckpointError(f"{folder} has no eVAE; it has {sorted(manifest.parts)}")
+        return open_part(folder, EVAE)
+    places = [folder, home() / "checkpoints" / TAE]
+    files = [place / f"{TAE}{suffix}" for place in places for suffix in SUFFIXES]
+    for path in files:
+        if path.is_file():
+            return open_tensors(path)
+    raise CheckpointError(f"no {TAE} at {files[0]}; expected one from soul fetch {TAE}")
+
+
+def lightest(folder: Path) -> str:
+    """The light decoder that lies in the folder, the best first, or the full one."""
+    if EVAE in read_manifest(folder / MANIFEST).parts:
+        return EVAE
+    return TAE if any((folder / f"{TAE}{suffix}").is_file() for suffix in SUFFIXES) else FULL
+
+
+def whisper_of(folder: Path, told: Path | None) -> Path:
+    """Where the Whisper is; CheckpointError if nowhere."""
+    places = (told,) if told is not None else (folder / "whisper", home() / "checkpoints" / WHISPER)
+    for place in places:
+        if (place / "config.json").is_file():
+            return place
+    raise CheckpointError(
+        f"no Whisper at {' nor '.join(map(str, places))}; expected one from "
+        f"soul fetch {WHISPER}, or --whisper with its folder"
+    )
+
+
+def codebook_of(folder: Path, manifest: Manifest) -> Tensors:
+    """The tensors of the folder's codebook; without one, a centroid that pulls nothing back."""
+    if CODEBOOK in manifest.parts:
+        return open_part(folder, CODEBOOK)
+    idle = Codebook(1, read_config(folder).vae.channels)
+    return {name: held(value) for name, value in idle.state_dict().items()}
+
+
+def vae_config(tensors: Tensors, folder: Path) -> WanVaeConfig:
+    """The VAE's sizes as its tensors show them."""
+    standard = WanVaeConfig()
+    try:
+        wide, channels = tensors["decoder.conv_in.weight"].shape[:2]
+        narrow_end = tensors["encoder.conv_in.weight"].shape[0]
+    except KeyError as error:
+        raise CheckpointError(f"{folder}: the VAE lacks {error}") from None
+    if channels != standard.channels:
+        raise CheckpointError(
+            f"{folder}: the VAE's latents have {channels} channels, expected {standard.channels}"
+        )
+    return replace(
+        standard, encoder_width=narrow_end, decoder_width=wide // standard.multipliers[-1]
+    )
+
+
+def evae_config(tensors: Tensors) -> EvaeConfig:
+    """An eVAE's width as its tensors show it."""
+    if "entry.conv.weight" not in tensors:
+        raise CheckpointError(f"the part {EVAE} is no eVAE: it lacks entry.conv.weight")
+    standard = EvaeConfig()
+    return replace(standard, width=tensors["entry.conv.weight"].shape[0] // standard.times[0])
+
+
+def text_sizes(tensors: Tensors, length: int, folder: Path) -> Umt5Sizes:
+    """The text encoder's sizes as its tensors show them."""
+    inner = "encoder.block.0.layer"
+    try:
+        vocabulary, dim = tensors["shared.weight"].shape
+        buckets, heads = tensors[f"{inner}.0.SelfAttention.relative_attention_bias.weight"].shape
+        across = tensors[f"{inner}.0.SelfAttention.q.weight"].shape[0]
+        ffn = tensors[f"{inner}.1.DenseReluDense.wi_0.weight"].shape[0]
+    except KeyError as error:
+        raise CheckpointError(f"{folder}: the text encoder lacks {error}") from None
+    layers = {m[1] for name in tensors if (m := re.match(r"encoder\.block\.(\d+)\.", name))}
+    return Umt5Sizes(
+        vocabulary, dim, ffn, len(layers), heads, across // heads, buckets, length=length
+    )
+
+
+def write_down(folder: Path, run: Run, prompts: Iterable[str], keep: bool) -> Scribe:
+    """umT5 on the CPU, and `prompts` encoded by it; then it is freed, unless it is to be kept.
+
+    TextError or CheckpointError if tokenizer or weights are not whole.
+    """
+    tensors, dtype = open_part(folder, TEXT), TYPES[run.dtype]
+    sizes = text_sizes(tensors, read_config(folder).text.length, folder)
+    tokenizer = Tokenizer(folder / TOKENIZER, sizes)
+    with torch.device("meta"):
+        net = umt5.network(sizes).to(dtype)
+    tied = "encoder.embed_tokens.weight"
+    values = read(net, tensors, f"{folder}: {TEXT}", "cpu", dtype, without=lambda n: n == tied)
+    net.load_state_dict({**values, tied: values["shared.weight"]}, assign=True)
+    scribe = Scribe(PromptEncoder(tokenizer, net), (*prompts, run.negative))
+    if not keep:
+        scribe.free()
+    return scribe
+
+
+def fill(plan: Plan, scribe: Scribe, device: str, told: Callable[[str], None]) -> WanSoul:
+    """The plan's model with its weights, on `device`, ready to serve.
+
+    `told` hears which part is read. CheckpointError lists tensors that do not fit.
+    """
+    folder, model, dtype = plan.folder, plan.model, TYPES[plan.run.dtype]
+
+    def filled(
+        module: nn.Module, tensors: Tensors, what: str, dtype: torch.dtype = dtype
+    ) -> None:
+        told(what)
+        values = read(module, tensors, f"{folder}: {what}", device, dtype)
+        module.load_state_dict(values, assign=True)
+
+    dit = open_part(folder, DIT)
+    filled(model.dit, with_audio(dit, model.config.dit), "transformer")
+    vae = open_part(folder, VAE)
+    if plan.light:
+        vae = {name: entry for name, entry in vae.items() if not name.startswith("decoder.")}
+        filled(model.codec.network, plan.light, plan.run.decoder)
+    filled(model.inner_vae, vae, "VAE")
+    filled(model.codebook, codebook_of(folder, plan.manifest), "codebook", torch.float32)
+    told("Whisper")
+    model.ear = whisper.shortened(
+        whisper.load(plan.whisper, device, dtype), model.hearing.positions
+    )
+    vae_of, sizes = model.inner_vae, model.inner_vae.config
+    vae_of.mean = column(sizes.mean).to(device)  # in full, whatever the layers compute in
+    vae_of.deviation = column(sizes.deviation).to(device)
+    model.scribe = scribe
+    return model.requires_grad_(False)
+
+
+def read(
+    module: nn.Module,
+    tensors: Tensors,
+    where: str,
+    device: str,
+    dtype: torch.dtype,
+    without: Callable[[str], bool] = lambda name: False,
+) -> dict[str, Tensor]:
+    """`tensors` for `module`, read one by one; weights that it stores in eight bits become these.
+
+    CheckpointError lists what is missing, unexpected or of another shape.
+    """
+    eight = narrow_weights(module)
+    scales = {name.removesuffix("weight") + "scale" for name in eight}
+    wanted = {
+        name: tuple(value.shape)
+        for name, value in module.state_dict().items()
+        if name not in scales and not without(name)
+    }
+    if difference := compare(wanted, {name: entry.shape for name, entry in tensors.items()}):
+        raise CheckpointError(difference.told(where))
+    values: dict[str, Tensor] = {}
+    for name, entry in tensors.items():
+        if name in eight:
+            weight, scale = narrowed(entry.read().to(device))
+            values[name], values[name.removesuffix("weight") + "scale"] = weight, scale
+        else:
+            values[name] = entry.read().to(device, dtype)
+    return values
+
+
+def with_audio(tensors: Tensors, config: DiTConfig) -> Tensors:
+    """The transformer's tensors, with layers that hear if it has none.
+
+    As the paper starts them: copies of the block's text attention and its norm. The embedding of
+    sound is drawn, always the same.
+    """
+    if any(is_audio(name) for name in tensors):
+        return tensors
+    if config.audio_form != "attention":
+        raise CheckpointError(f"{config.audio_form} sound has no layers to copy text layers to")
+    copies = {
+        name.replace(".cross_attn.", ".audio_attn.").replace(".norm3.", ".norm_audio."): entry
+        for name, entry in tensors.items()
+        if ".cross_attn." in name or ".norm3." in name
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        drawn = nn.Linear(config.audio_dim, config.dim)
+    embedding = {
+        f"audio_embedding.{name}": held(value.detach())
+        for name, value in drawn.state_dict().items()
+    }
+    return {**tensors, **copies, **embedding}
+
+
+def for_calls(run: Run) -> Run:
+    """As a call wants it: a stream, 25 pictures a second."""
+    return replace(run, clips=False, fps=FRAME_RATE)
+
+
+TROUBLE: tuple[type[Exception], ...] = (CheckpointError, WeightsError, ConfigError, TextError)
+"""What laying out and filling raise: one sentence each."""

@@ -1,0 +1,196 @@
+"""A large model as the one rollout drives it: Wan's transformer, VAE, umT5 and a Whisper, as one.
+
+What `soul.model.sample` asks of a model, answered by parts that were made elsewhere: guidance,
+Wan's solvers, the channels of conditions that public audio-driven checkpoints want. It knows no
+files and does not choose its parts.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from soul.model.codebook import Codebook
+from soul.model.config import AudioConfig, ConfigError, SoulConfig
+from soul.model.dit import DiT
+from soul.model.sample import TIMESTEPS, Flow, Past
+from soul.model.vae import to_bytes
+from soul.model.wan.codec import Codec
+from soul.model.wan.solvers import Method, Solver
+from soul.model.wan.text import PromptEncoder, TextError
+from soul.model.wan.tiles import TiledVae
+from soul.model.wan.vae import WanVae
+from soul.model.wan.whisper import STRIDE, Hearing, listen
+from soul.timebase import FRAMES_PER_LATENT
+
+LATENTS_AT_ONCE = 4  # that a Whisper hears: its own activations are larger than what it answers
+
+
+def hearing_of(audio: AudioConfig, fps: int) -> Hearing:
+    """What `audio` tells a Whisper to hear; ConfigError if it is no whole number of its features.
+
+    `AudioConfig` counts mel frames and `Hearing` features, two of them each.
+    """
+    if audio.past_mels % STRIDE or audio.future_mels % STRIDE:
+        raise ConfigError(
+            f"past_mels {audio.past_mels} and future_mels {audio.future_mels} do not make whole "
+            f"features of {STRIDE} mel frames each"
+        )
+    past, ahead = audio.past_mels // STRIDE, audio.future_mels // STRIDE
+    shortest = Hearing(past, ahead, positions=2**31, fps=fps).heard
+    return Hearing(past, ahead, audio.positions or shortest, fps)
+
+
+class Scribe:
+    """Prompts → word vectors, each encoded once; those at hand stay when the encoder is freed."""
+
+    def __init__(self, encoder: PromptEncoder | None, prompts: Iterable[str] = ()) -> None:
+        """Encodes `prompts` now. Without an encoder it knows none."""
+        self.encoder = encoder
+        self.held: dict[str, Tensor] = {}
+        for prompt in prompts:
+            self(prompt)
+
+    def __call__(self, prompt: str) -> Tensor:
+        """[length, dim]; TextError for an unknown prompt once the encoder is freed."""
+        if self.encoder is None:
+            if prompt not in self.held:
+                raise TextError(f"the text encoder is freed and cannot encode {prompt!r}")
+            return self.held[prompt]
+        if prompt not in self.held:
+            self.held = {**self.held, prompt: self.encoder.encode([prompt])[0]}
+        return self.held[prompt]
+
+    def free(self) -> None:
+        """Let the encoder's weights go."""
+        if self.encoder is not None:
+            self.encoder.free()
+        self.encoder = None
+
+
+class WanSoul(nn.Module):
+    """See the module's docstring, and `soul.model.sample.Actor`.
+
+    `ear` is transformers' `WhisperEncoder` with as many positions as `hearing_of` says; `scribe`
+    may live on another device.
+    """
+
+    def __init__(
+        self,
+        config: SoulConfig,
+        dit: DiT,
+        vae: WanVae | TiledVae,
+        codec: Codec,
+        ear: Any,
+        scribe: Scribe,
+        codebook: Codebook,
+        negative: str = "",
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.dit = dit
+        self.codebook = codebook
+        self.ear = ear
+        self.vae = vae
+        self.codec = codec
+        self.scribe = scribe
+        self.negative = negative
+        self.hearing = hearing_of(config.audio, config.fps)
+        self.method = Method(config.solver)
+        self.after_step: Callable[[], None] = lambda: None  # told of progress
+        if config.dit.condition_channels and not config.clips:
+            raise ConfigError(
+                f"{config.name} takes {config.dit.condition_channels} channels of conditions, "
+                "which are laid beside a clip: expected clips, not a stream"
+            )
+
+    @property
+    def device(self) -> torch.device:
+        return self.codebook.centroids.device
+
+    def words(self, prompts: Sequence[str]) -> Tensor:
+        return torch.stack([self.scribe(prompt) for prompt in prompts]).to(self.device)
+
+    def hear(self, pcm: Tensor) -> Tensor:
+        heard = [listen(self.ear, part, self.hearing) for part in pcm.split(LATENTS_AT_ONCE)]
+        tokens = torch.cat(heard)
+        if self.config.dit.audio_form == "packed":  # a row a frame
+            tokens = tokens.unflatten(1, (FRAMES_PER_LATENT, -1)).flatten(2)
+        return tokens
+
+    def told(self, audio: Tensor, cues: Tensor) -> Tensor:
+        """These models know no cues."""
+        return audio
+
+    def still(self, picture: Tensor) -> Tensor:
+        dtype = next(self.inner_vae.parameters()).dtype
+        return self.vae.encode(picture.unsqueeze(1).to(dtype)).squeeze(1).float()
+
+    @property
+    def inner_vae(self) -> WanVae:
+        return self.vae.vae if isinstance(self.vae, TiledVae) else self.vae
+
+    def easel(self, picture: Tensor, pivotal: Tensor) -> Any:
+        return self.codec.begin(pivotal)
+
+    def paint(self, latents: Tensor, paintings: Sequence[Any]) -> tuple[Tensor, list[Any]]:
+        """One stream and one latent at a time: the pictures are what takes memory."""
+        shown, kept = [], []
+        for mine, state in zip(latents.split(1), paintings, strict=True):
+            pictures = []
+            for latent in mine.split(1, 2):
+                frames, state = self.codec.next(latent, state)
+                pictures.append(to_bytes(frames.flatten(0, 1).float(), FRAMES_PER_LATENT).cpu())
+            shown.append(torch.cat(pictures, 1))
+            kept.append(state)
+        return torch.cat(shown), kept
+
+    def answer(self, latents: Tensor, timesteps: Tensor, words: Tensor, past: Past) -> Tensor:
+        """One pass, and one more for each of the two guidances that is not 1.
+
+        With all told, v; without words, v_w; without sound, v_s:
+        v + (g − 1)(v − v_w) + (g' − 1)(v − v_s). With words alone that is Wan's own guidance.
+        """
+        given = self.conditioned(latents, timesteps, past)
+
+        def flow(words: Tensor, audio: Tensor | None) -> Tensor:
+            return self.dit(given, timesteps, words, audio, past.context).flow  # type: ignore[no-any-return]
+
+        told = answer = flow(words, past.audio).float()
+        if (guidance := self.config.guidance) != 1:
+            wordless = self.words([self.negative]).expand_as(words)
+            answer = answer + (guidance - 1) * (told - flow(wordless, past.audio).float())
+        if (guidance := self.config.audio_guidance) != 1:
+            answer = answer + (guidance - 1) * (told - flow(words, self.silence(past)).float())
+        return answer
+
+    def silence(self, past: Past) -> Tensor | None:
+        """No sound at all: attention passes by, and packed features are zeros, as in OmniAvatar."""
+        packed = self.config.dit.audio_form == "packed"
+        return torch.zeros_like(past.audio) if packed else None
+
+    def conditioned(self, latents: Tensor, timesteps: Tensor, past: Past) -> Tensor:
+        """`latents` with their conditions beside them, if there are any: [B, C + conditions, ...].
+
+        As OmniAvatar and Jogg-Avatar have them: the reference's latent at every moment, and a mask
+        that is 1 where something is to be made, 0 in latents that are given and at the edge.
+        """
+        if not self.config.dit.condition_channels:
+            return latents
+        reference = past.clean[:, :, :1].expand_as(latents)
+        mask = torch.zeros_like(latents[:, :1])
+        edge = self.config.dit.condition_edge
+        rows, columns = (slice(edge, side - edge) for side in latents.shape[-2:])
+        made = (timesteps > 0).to(mask)[:, None, :, None, None]
+        mask[..., rows, columns] = made
+        return torch.cat((latents, reference, mask), 1)
+
+    def solve(self, flow: Flow, noise: Tensor, steps: int) -> Tensor:
+        """Wan's solvers; see `Actor.solve`."""
+        solver = Solver(self.method, steps, self.config.shift)
+        latent = noise
+        for timestep in solver.timesteps.tolist():
+            latent = solver.step(flow(latent, timestep / TIMESTEPS), latent)
+            self.after_step()
+        return latent
