@@ -26,7 +26,7 @@ from soul.checkpoints.manifest import (
 from soul.checkpoints.names import text_from_official, vae_from_official
 from soul.checkpoints.sources import CheckpointError, held
 from soul.model.dit import DiT
-from soul.model.load import read_config
+from soul.model.load import WeightsError, load, read_config
 
 EXACT = Options(kind=torch.float32, families=(made.TINY,))
 
@@ -217,6 +217,11 @@ def test_licences_are_agreed_to_before_anything_is_written(source: Path, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_cannot_serve_yet_says_so(converted: Path) -> None:
+    with pytest.raises(WeightsError, match="is a converted checkpoint, whose parts nothing joins"):
+        load(str(converted))
+
+
 # What is wrong with a source, one message each.
 
 
@@ -249,6 +254,11 @@ def test_another_family_is_named(source: Path, tmp_path: Path) -> None:
     assert "another family: 80 wide, 6 blocks; expected one of tiny (48 wide, 4 blocks)" in said
     unet = {f"model.diffusion_model.input_blocks.{i}.0.weight": torch.zeros(1) for i in range(3)}
     save_file(unet, tmp_path / "sdxl.safetensors")
+    said = refused(tmp_path / "sdxl.safetensors", tmp_path / "out", options)
+    assert "is of another family: it holds neither a Wan transformer nor anything that" in said
+    assert "3 tensors such as input_blocks.0.0.weight" in said
+    said = refused(source / "Wan2.2_VAE.pth", tmp_path / "out", options)
+    assert "is of another family" in said
     said = refused(tmp_path / "sdxl.safetensors", tmp_path / "out", EXACT)
     assert "holds no Wan transformer" in said
     assert "3 tensors such as input_blocks.0.0.weight" in said
@@ -332,6 +342,11 @@ def test_a_damaged_folder_is_seen(source: Path, tmp_path: Path) -> None:
     file.write_bytes(data)
     with pytest.raises(CheckpointError, match=r"vae.safetensors is damaged: its SHA-256 is"):
         verify(out, manifest)
+    assert "vae.safetensors is damaged" in refused(out, tmp_path / "again")
+    (tmp_path / "student.safetensors").write_bytes((out / "dit.safetensors").read_bytes())
+    options = replace(EXACT, base=out)
+    said = refused(tmp_path / "student.safetensors", tmp_path / "again", options)
+    assert "vae.safetensors is damaged" in said
     file.write_bytes(data[:-8])
     with pytest.raises(CheckpointError, match=r"vae.safetensors has \d+ bytes, expected \d+"):
         open_part(out, "vae")

@@ -108,6 +108,28 @@ def test_repositories_that_are_not_there_are_named(hub: Hub, tmp_path: Path) -> 
     assert said == "soul/tiny has none of the expected files: *.gguf"
 
 
+def test_a_hub_cannot_write_outside_the_folder(hub: Hub, tmp_path: Path) -> None:
+    for name in ("../model.safetensors", "/tmp/model.safetensors", "a/../../model.safetensors"):
+        hub.files[name] = b"not wanted"
+        said = refused(hub, tmp_path / "in")
+        assert f"names {name!r}, which lies outside its own folder" in said
+        del hub.files[name]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_download_that_was_killed_before_its_last_step_is_taken_up(
+    hub: Hub, tmp_path: Path
+) -> None:
+    digest = hashlib.sha256(LARGE).hexdigest()
+    partial = tmp_path / f"{WEIGHTS}.{digest[:12]}.partial"
+    for kept in (LARGE, LARGE + b"more"):  # whole; more than there is
+        partial.write_bytes(kept)
+        get(hub, tmp_path)
+        assert (tmp_path / WEIGHTS).read_bytes() == LARGE
+        assert not partial.exists()
+        (tmp_path / WEIGHTS).unlink()
+
+
 def test_a_hub_out_of_reach_is_one_sentence(tmp_path: Path) -> None:
     nobody = Hub("soul/tiny", {}, endpoint="http://127.0.0.1:9")
     assert "the hub cannot be reached for soul/tiny" in refused(nobody, tmp_path)

@@ -99,6 +99,9 @@ def test_alpha_is_told_by_the_metadata_or_beside_the_file(tmp_path: Path) -> Non
     file = tmp_path / "lora.safetensors"
     save_file({"a": DOWN}, file)
     assert alpha_of(file) is None
+    (tmp_path / "adapter_config.json").write_text('{"lora_alpha": "high"}')
+    with pytest.raises(CheckpointError, match="lora_alpha is 'high', expected a number"):
+        alpha_of(file)
     (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 128, "lora_alpha": 64}))
     assert alpha_of(file) == 64.0
     save_file({"a": DOWN}, file, {"lora_adapter_metadata": '{"transformer.lora_alpha": 16}'})

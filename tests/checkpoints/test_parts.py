@@ -7,6 +7,14 @@ import torch
 from safetensors.torch import save_file
 
 import made_checkpoints as made
+from soul.checkpoints.manifest import (
+    FETCHED,
+    Manifest,
+    Origin,
+    described,
+    untold,
+    write_manifest,
+)
 from soul.checkpoints.parts import (
     TEXT,
     VAE,
@@ -14,7 +22,9 @@ from soul.checkpoints.parts import (
     part_of,
     renamed,
     tokenizer_of,
+    told_of,
     transformer,
+    undamaged,
 )
 from soul.checkpoints.sources import CheckpointError
 
@@ -76,6 +86,30 @@ def test_parts_come_from_the_first_place_that_has_them(tmp_path: Path) -> None:
     (second / "vae" / "diffusion_pytorch_model.safetensors").unlink()
     with pytest.raises(CheckpointError, match="vae holds no weights"):
         part_of(VAE, [second])
+
+
+def test_a_damaged_file_is_known_by_its_folders_hashes(tmp_path: Path) -> None:
+    (tmp_path / "Model_Pro").mkdir()
+    names = ("Model_Pro/model.safetensors", "LICENSE")
+    for name in names:
+        (tmp_path / name).write_bytes(b"as published")
+    origin = Origin("avatar", "Apache-2.0")
+    files = tuple(described(tmp_path, name) for name in names)
+    write_manifest(Manifest("avatar", (origin,), files), tmp_path / FETCHED)
+    source = tmp_path / "Model_Pro"
+    for place in (source, source / "model.safetensors"):
+        found = told_of(place)
+        assert found is not None
+        assert found[1].origins == (origin,)
+    seen: list[str] = []
+    (tmp_path / "LICENSE").unlink()  # nobody needs it
+    undamaged(source, lambda what, done, total: seen.append(what))
+    assert seen == ["checking model.safetensors"]
+    (source / "model.safetensors").write_bytes(b"as publishe!")
+    with pytest.raises(CheckpointError, match=r"model.safetensors is damaged: its SHA-256 is"):
+        undamaged(source, untold)
+    assert told_of(tmp_path / "elsewhere") is None
+    undamaged(tmp_path / "elsewhere", untold)
 
 
 def test_a_file_is_renamed_by_any_map(tmp_path: Path) -> None:

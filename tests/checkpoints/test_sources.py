@@ -1,6 +1,7 @@
 """Files of tensors are opened without being read, and each way to be broken is one sentence."""
 
 import json
+import pickle
 import struct
 from pathlib import Path
 
@@ -15,6 +16,16 @@ VALUES = {
     "half": torch.ones(3, dtype=torch.bfloat16),
     "whole": torch.tensor([1, 2], dtype=torch.int64),
 }
+
+
+RAN = Path("a-pickle-ran-this-code")
+
+
+class Runs:
+    """Pickled, it is a command for whoever opens it."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (RAN,)
 
 
 def refused(path: Path) -> str:
@@ -39,6 +50,16 @@ def test_safetensors_and_pickles_hold_the_same(tmp_path: Path) -> None:
     assert metadata(tmp_path / "a.pth") == {}
 
 
+def test_files_of_an_older_pytorch_are_read_too(tmp_path: Path) -> None:
+    torch.save(VALUES, tmp_path / "a.pt", _use_new_zipfile_serialization=False)
+    found = open_tensors(tmp_path / "a.pt")
+    for name, value in VALUES.items():
+        assert torch.equal(found[name].read(), value)
+    path = tmp_path / "a.pt"
+    path.write_bytes(path.read_bytes()[:-10])
+    assert "is truncated or damaged" in refused(path)
+
+
 def test_a_trainers_wrapping_is_taken_off(tmp_path: Path) -> None:
     inner = {"state_dict": {"weight": torch.ones(2), "name": "tiny"}}
     torch.save({"generator": inner, "generator_ema": {}, "step": 7}, tmp_path / "a.pt")
@@ -59,8 +80,9 @@ def test_an_index_names_its_shards(tmp_path: Path) -> None:
     assert "lacks 1 tensors that model.safetensors.index.json says" in refused(index)
     index.write_text(json.dumps({"weight_map": {"a": "3.safetensors"}}))
     assert "3.safetensors is missing: model.safetensors.index.json names it" in refused(index)
-    index.write_text("{}")
-    assert "is not an index: it has no weight_map" in refused(index)
+    for text in ("{}", "{", "[]", '{"weight_map": 3}', '{"weight_map": {"a": 3}}'):
+        index.write_text(text)
+        assert "is not an index: it has no weight_map" in refused(index)
 
 
 def test_broken_safetensors_are_told_from_whole_ones(tmp_path: Path) -> None:
@@ -85,7 +107,13 @@ def test_broken_pickles_are_told_from_dangerous_ones(tmp_path: Path) -> None:
     path = tmp_path / "a.pth"
     torch.save(VALUES, path)
     path.write_bytes(path.read_bytes()[:-200])
-    assert "is not a whole PyTorch file" in refused(path)
+    assert "is truncated or damaged: PyTorch cannot read it" in refused(path)
+    for text in (b"<html>404</html>", b""):
+        path.write_bytes(text)
+        assert f"is no PyTorch file: it begins with {text[:2]!r}" in refused(path)
+    path.write_bytes(pickle.dumps(Runs()))
+    assert "is a pickle that holds more than tensors; it is not opened" in refused(path)
+    assert not RAN.exists()
     torch.save({"weight": Path("/")}, path)
     assert "is a pickle that holds more than tensors; it is not opened" in refused(path)
     torch.save({"step": 3}, path)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from soul.cli import train
+from soul.cli import extras
 from soul.cli.bench import drift
 from soul.cli.bench.diary import Diary
 from soul.cli.main import app
@@ -151,7 +151,7 @@ def test_missing_extra_voices_and_eye_are_one_sentence(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(train, "NEEDED", {"no_such": "scipy"})
+        patch.setitem(extras.NEEDED, "training", {"no_such": "scipy"})
         assert "bench drift needs scipy: install it with pip" in bench().stderr
     with monkeypatch.context() as patch:
         patch.setattr(speech, "missing", lambda: ("flite",))

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
-from soul.cli import train
+from soul.cli import extras
 from soul.cli.bench.sounds import write
 from soul.cli.main import app
 from soul.model.wan.whisper import WhisperSizes, network
@@ -97,7 +97,7 @@ def test_a_past_beyond_what_whisper_takes_is_told(sound: Path, weights: Path) ->
 def test_without_its_libraries_the_command_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(train, "NEEDED_BY_WAN", {"no_such": "transformers"})
+    monkeypatch.setitem(extras.NEEDED, "wan", {"no_such": "transformers"})
     done = bench("--layers", "0")
     assert done.exit_code == 1
     assert "bench whisper needs transformers: install it with pip" in done.stderr

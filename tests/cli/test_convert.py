@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 from typer.testing import CliRunner, Result
 
 import made_checkpoints as made
@@ -58,6 +60,7 @@ def test_a_strict_licence_stops_it_before_anything_is_written(source: Path, tmp_
     [
         (("--dtype", "int4"), 2, "--dtype 'int4' is not known; expected bf16 or fp16 or fp32"),
         (("--lora", "style.safetensors=much"), 2, "'much' is not a number; expected FILE or"),
+        (("--lora", "style.safetensors=nan"), 2, "'nan' is not a number; expected FILE or"),
         (("--lora", "none.safetensors"), 1, "none.safetensors is missing"),
         (("--origin", "wan9"), 1, "no checkpoint is called 'wan9'"),
     ],
@@ -72,8 +75,11 @@ def test_bad_input_is_one_sentence(
 
 
 def test_wrong_tensors_are_a_list(source: Path, tmp_path: Path) -> None:
-    result = run(source / "Wan2.2_VAE.pth", tmp_path / "soul", "--base", source)
+    more = {**made.dit_tensors(), "a.bias": torch.zeros(8), "b.bias": torch.zeros(2)}
+    save_file(more, tmp_path / "more.safetensors")
+    result = run(tmp_path / "more.safetensors", tmp_path / "soul", "--base", source)
     assert result.exit_code == 1
     first, *lines = result.stderr.splitlines()
-    assert first.endswith("Wan2.2_VAE.pth does not fit: 196 unexpected tensors")
-    assert "  unexpected conv1.bias [8]" in lines
+    assert first.endswith("more.safetensors does not fit: 2 unexpected tensors")
+    assert lines == ["  unexpected a.bias [8]", "  unexpected b.bias [2]."]
+    assert not (tmp_path / "soul").exists()

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from made_videos import write_video
-from soul.cli import data
+from soul.cli import extras
 from soul.cli.main import app
 
 RUNNER = CliRunner()
@@ -56,7 +56,7 @@ def test_bad_input_is_one_sentence(
 
 
 def test_a_missing_extra_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "NEEDED", ("no_such_library",))
+    monkeypatch.setitem(extras.NEEDED, "data", {"no_such_module": "no-such-package"})
     code, _, said = run(str(tmp_path), "--out", str(tmp_path / "out"))
     assert code == 1
-    assert "soul data needs no_such_library: install it with pip install 'soul-live[data]'" in said
+    assert "soul data needs no-such-package: install it with pip install 'soul-live[data]'" in said

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from soul.cli import train
+from soul.cli import extras
 from soul.cli.main import app
 from soul.model.config import SOUL_TEST
 from soul.model.load import save
@@ -93,7 +93,8 @@ def test_a_folder_that_is_a_file_is_one_sentence(model: Path, tmp_path: Path) ->
 
 
 def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "NEEDED", {"skiddo": "skia-python", "no_such": "scipy"})
+    lacking = {"skiddo": "skia-python", "no_such": "scipy"}
+    monkeypatch.setitem(extras.NEEDED, "training", lacking)
     result = run()
     assert result.exit_code == 1
     assert "eval needs skia-python, scipy: install it with pip" in result.stderr

@@ -12,7 +12,7 @@ from fake_hub import Hub, serving
 from soul.checkpoints import catalogue
 from soul.checkpoints.catalogue import Known
 from soul.checkpoints.manifest import FETCHED
-from soul.cli import fetch
+from soul.cli import extras
 from soul.cli.main import app
 
 FREE = Known("tiny", "soul/tiny", "MIT", "a test", ("*.json",), needs=("wan2.2-ti2v-5b",))
@@ -75,7 +75,7 @@ def test_a_hub_out_of_reach_is_one_sentence(house: Path, monkeypatch: pytest.Mon
 
 
 def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "NEEDED", {"no_such_module": "no-such-package"})
+    monkeypatch.setitem(extras.NEEDED, "wan", {"no_such_module": "no-such-package"})
     result = run("tiny")
     assert result.exit_code == 1
     said = "fetch needs no-such-package: install it with pip install 'soul-live[wan]'"

@@ -1,5 +1,6 @@
 """`soul convert`: a checkpoint in any layout → a folder that this project loads."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +17,8 @@ from rich.progress import (
 )
 
 from soul.cli.console import BAD_INPUT, fail, stderr, stdout
+from soul.cli.extras import need_extra
 from soul.cli.fetch import agree
-from soul.cli.train import need_wan
 
 if TYPE_CHECKING:
     from soul.checkpoints.convert import Options
@@ -63,7 +64,7 @@ def convert(
 
       soul convert checkpoints/wan2.2-ti2v-5b models/styled --lora style.safetensors=0.8
     """
-    need_wan("convert")
+    need_extra("convert", "wan")
     from soul.checkpoints.convert import TYPES, Options
 
     if dtype not in TYPES:
@@ -88,9 +89,12 @@ def file_and_share(told: str) -> tuple[Path, float]:
     if not equals:
         return Path(told), 1.0
     try:
-        return Path(path), float(share)
+        number = float(share)
     except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
         fail(f"--lora {told!r}: {share!r} is not a number; expected FILE or FILE=0.8", BAD_INPUT)
+    return Path(path), number
 
 
 def run(source: Path, out: Path, options: "Options", accept: bool) -> "Manifest":

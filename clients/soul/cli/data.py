@@ -1,6 +1,5 @@
 """`soul data`: a folder of videos becomes training shards. Knows the engine, and no filter."""
 
-import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from soul.cli.console import BAD_INPUT, fail, stderr, stdout
+from soul.cli.extras import need_extra
 from soul.data.config import (
     CaptionConfig,
     ClipConfig,
@@ -25,7 +25,6 @@ from soul.data.config import (
 if TYPE_CHECKING:
     from soul.data import engine
 
-NEEDED = ("cv2", "httpx", "onnxruntime", "pyarrow", "rapidocr", "scenedetect")
 DEFAULTS = DataConfig()
 URL, MODEL = "SOUL_CAPTION_URL", "SOUL_CAPTION_MODEL"
 
@@ -89,7 +88,7 @@ def data(
 
       soul data films/ --out shards/ --caption-url http://localhost:8000/v1 --caption-model my-vlm
     """
-    need_extra()
+    need_extra("data", "data")
     config = DataConfig(
         clip=ClipConfig(above=above, shortest=shortest, longest=longest),
         face=FaceConfig(detector=faces),
@@ -153,11 +152,3 @@ def show(summary: "engine.Summary", out: Path) -> None:
         f"them without sound; {summary.left_alone} other files were left alone.\n"
         f"Every decision and its reason: {out / 'table.parquet'}"
     )
-
-
-def need_extra() -> None:
-    """Ends the command with one sentence if the data extra is not installed."""
-    missing = [module for module in NEEDED if importlib.util.find_spec(module) is None]
-    if missing:
-        names = ", ".join(missing)
-        fail(f"soul data needs {names}: install it with pip install 'soul-live[data]'")

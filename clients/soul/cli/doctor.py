@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from soul.cli.console import FAILED, stdout
+from soul.cli.extras import NEEDED, missing
 from soul.cli.plan import DEFAULTS
-from soul.cli.train import NEEDED
 
 Verdict = Literal["yes", "no", "limited"]
 STYLE: dict[Verdict, str] = {"yes": "green", "no": "red", "limited": "yellow"}
@@ -75,6 +75,8 @@ def examine(model: str) -> Iterator[Finding]:
     yield cuda()
     yield tensorrt()
     yield training()
+    yield extra("5B", "wan")
+    yield extra("data engine", "data")
     yield chromium()
 
 
@@ -162,13 +164,21 @@ def tensorrt() -> Finding:
 
 def training() -> Finding:
     """What `soul train` needs besides torch: two voices, a painter, and what draws curves."""
+    needed = NEEDED["training"]
     lacking = [name for name in ("espeak-ng", "flite") if shutil.which(name) is None]
     lacking += [
-        name for module, name in NEEDED.items() if _module(name, module, "").verdict == "no"
+        name for module, name in needed.items() if _module(name, module, "").verdict == "no"
     ]
     if lacking:
         return Finding("training", "no", f"missing: {', '.join(lacking)}; serving needs none")
-    return Finding("training", "yes", f"espeak-ng, flite, {', '.join(NEEDED.values())} are here")
+    return Finding("training", "yes", f"espeak-ng, flite, {', '.join(needed.values())} are here")
+
+
+def extra(subject: str, name: str) -> Finding:
+    """Whether the libraries of the extra `name` are installed; they take too long to import."""
+    if lacking := missing(name):
+        return Finding(subject, "no", f"missing: {', '.join(lacking)}; serving needs none")
+    return Finding(subject, "yes", f"{', '.join(NEEDED[name].values())} are here")
 
 
 def chromium() -> Finding:

@@ -13,8 +13,9 @@ import typer
 
 from soul.cli.bench.machine import describe
 from soul.cli.console import BAD_INPUT, fail
+from soul.cli.extras import need_extra
 from soul.cli.plan import DEFAULTS
-from soul.cli.train import need_extra, need_voices, tell_progress
+from soul.cli.train import need_voices, tell_progress
 from soul.timebase import FRAME_RATE, FRAMES_PER_LATENT
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def evaluate(
       soul eval --speech recordings
     """
     chunks = whole_chunks(seconds)
-    need_extra("eval")
+    need_extra("eval", "training")
     need_voices("eval")
     recordings = recordings_in(speech) if speech else []
     machine = asdict(describe())  # first: the load is that of before

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from soul.cli.console import BAD_INPUT, fail, stderr, stdout
-from soul.cli.train import need_modules
+from soul.cli.extras import need_extra
 
 if TYPE_CHECKING:
     from soul.checkpoints.manifest import Origin
-
-NEEDED = {"huggingface_hub": "huggingface-hub"}
 
 
 def fetch(
@@ -37,7 +35,7 @@ def fetch(
 
       soul fetch talkverse-5b --accept-licence --out weights/talkverse
     """
-    need_modules("fetch", NEEDED, "wan")
+    need_extra("fetch", "wan")
     from soul.checkpoints.catalogue import known
     from soul.checkpoints.fetch import fetch as download
     from soul.checkpoints.licences import home

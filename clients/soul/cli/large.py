@@ -6,15 +6,15 @@ process alone. It does NOT know films or calls.
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soul.cli.console import stderr
+from soul.cli.extras import need_extra
 from soul.cli.fetch import agree
 from soul.cli.plan import LargeConfig
-from soul.cli.train import need_wan
 from soul.stream.process import Unable
 from soul.stream.types import Performs
 
@@ -41,13 +41,13 @@ def folder_of(name: str) -> Path:
     return home() / "models" / NAMED if name == NAMED else Path(name)
 
 
-def admitted(name: str, accept: bool, purpose: str) -> "Manifest":
+def admitted(name: str, accept: bool, command: str) -> "Manifest":
     """The folder's manifest, once the extra is there and every licence in it is agreed to.
 
     CheckpointError says how to get a folder that is not there; a licence that is refused ends the
     command.
     """
-    need_wan(purpose)
+    need_extra(command, "wan")
     from soul.checkpoints.layout import is_converted
     from soul.checkpoints.licences import home
     from soul.checkpoints.manifest import MANIFEST, read_manifest
@@ -99,7 +99,9 @@ def loaded(plan: "Plan", device: str, prompts: Iterable[str], keep: bool) -> "Wa
     """The model with its weights; the text encoder goes before the others come, unless kept."""
     from soul.checkpoints.running import fill, write_down
 
-    say: Callable[[str], None] = lambda part: stderr().print(f"reading {part}", highlight=False)
+    def say(part: str) -> None:
+        stderr().print(f"reading {part}", highlight=False)
+
     say("text encoder")
     scribe = write_down(plan.folder, plan.run, prompts, keep)
     return fill(plan, scribe, device, say)

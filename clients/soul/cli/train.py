@@ -1,6 +1,5 @@
 """`soul train`: from nothing to weights that serve. Knows the recipe's stages by name only."""
 
-import importlib.util
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -10,23 +9,12 @@ import typer
 from rich.logging import RichHandler
 
 from soul.cli.console import BAD_INPUT, fail, stderr, stdout
+from soul.cli.extras import need_extra
 
 if TYPE_CHECKING:
     from soul.training.recipe import Recipe
 
 DEVICES = ("cpu", "cuda")
-NEEDED = {
-    "skia": "skia-python",
-    "scipy": "scipy",
-    "matplotlib": "matplotlib",
-    "tensorboard": "tensorboard",
-}
-NEEDED_BY_WAN = {
-    "diffusers": "diffusers",
-    "transformers": "transformers",
-    "sentencepiece": "sentencepiece",
-    "ftfy": "ftfy",
-}
 
 
 def train(
@@ -76,7 +64,7 @@ def train(
 
       soul serve --model runs/mini/model
     """
-    need_extra("training")
+    need_extra("train", "training")
     need_device(device)
     from soul.training.recipe import STAGES, limited
     from soul.training.recipe import small as smaller
@@ -138,24 +126,6 @@ def need_device(device: str) -> None:
 
     if device == "cuda" and not torch.cuda.is_available():
         fail("--device cuda: no NVIDIA GPU answers here; expected one, or --device cpu", BAD_INPUT)
-
-
-def need_extra(purpose: str) -> None:
-    """Ends the command with one sentence if the training extra is not installed."""
-    need_modules(purpose, NEEDED, "training")
-
-
-def need_wan(purpose: str) -> None:
-    """Ends the command with one sentence if the wan extra, of the 5B, is not installed."""
-    need_modules(purpose, NEEDED_BY_WAN, "wan")
-
-
-def need_modules(purpose: str, needed: dict[str, str], extra: str) -> None:
-    """Ends the command with one sentence if a module of `needed` is not installed."""
-    missing = [name for module, name in needed.items() if importlib.util.find_spec(module) is None]
-    if missing:
-        names = ", ".join(missing)
-        fail(f"{purpose} needs {names}: install it with pip install 'soul-live[{extra}]'")
 
 
 def need_voices(purpose: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from soul.checkpoints import families
-from soul.checkpoints.audio_forms import FRONT, Form, chosen, form_of
+from soul.checkpoints.audio_forms import FRONT, PLAIN, Form, chosen, form_of
 from soul.checkpoints.catalogue import CATALOGUE, known
 from soul.checkpoints.compare import Shape, compare, grouped, row
 from soul.checkpoints.families import FAMILIES, Family, family_of, is_audio
@@ -51,8 +51,9 @@ from soul.checkpoints.parts import (
     Part,
     part_of,
     tokenizer_of,
-    told_origin,
+    told_of,
     transformer,
+    undamaged,
 )
 from soul.checkpoints.sources import CheckpointError, Tensors, open_tensors
 from soul.model.config import SOUL_5B, DiTConfig, SoulConfig, in_clips, to_dict
@@ -113,6 +114,7 @@ def convert(
     """Write `source` to the new folder `out` in this project's layout, or nothing at all.
 
     `agree` sees every origin before anything is written, and raises if its licence is refused.
+    Files of a folder that tells their hashes are compared with them first.
     Raises CheckpointError: one sentence, with a list of tensors under it where they do not fit.
     """
     dit = read_transformer(source, options)
@@ -134,6 +136,8 @@ def convert(
     sizes = {f"{p} {k}": n for p, w in written.items() for k, n in bytes_of(*w).items()}
     need_memory(sizes, f"converting {source}")
     need_disk(out, sum(sizes.values()), f"converting {source}")
+    for place in dict.fromkeys(p for p in (source, options.base) if p is not None):
+        undamaged(place, told)
     with whole(out) as work:
         parts = {
             part: write_part(work, part, tensors, wanted, options.shard_bytes, told)
@@ -194,13 +198,25 @@ def assemble(
 def based(adapter: Part, options: Options) -> Part:
     """The base of an adapter; CheckpointError if there is none."""
     if options.base is not None:
-        return transformer(options.base)
+        base = transformer(options.base)
+        if not changes(adapter.tensors, base.tensors):
+            raise CheckpointError(
+                f"{adapter.path} is of another family: it holds neither a Wan transformer nor "
+                f"anything that changes one, but {len(adapter.tensors)} tensors such as "
+                f"{min(adapter.tensors)}"
+            )
+        return base
     if has_pairs(adapter.tensors):
         raise CheckpointError(
             f"{adapter.path} changes a model and is none itself; expected --base with the folder "
             "of the model that it changes"
         )
     return Part({}, adapter.path)
+
+
+def changes(adapter: Tensors, base: Tensors) -> bool:
+    """Whether anything in `adapter` has to do with the model of `base`."""
+    return has_pairs(adapter) or form_of(adapter) is not PLAIN or bool(adapter.keys() & base.keys())
 
 
 def started(body: Path | None) -> DiTConfig | None:
@@ -272,15 +288,15 @@ def origins_of(source: Path, dit: Transformer, options: Options) -> tuple[Origin
     """Where the source and its base came from, as told, as their folders say, or as they look."""
     name = options.origin or LIKELY.get((dit.form.name, dit.family.name, dit.complete), "")
     found: dict[str, Origin] = {}
-    if told := told_origin(source):
-        found |= {origin.name: origin for origin in told.origins}
+    if told := told_of(source):
+        found |= {origin.name: origin for origin in told[1].origins}
     elif name:
         found[name] = known(name).origin
     else:
         found[source.name] = Origin(source.name)
     if options.base is not None:
-        told = told_origin(options.base)
-        base = told.origins if told else (Origin(options.base.name),)
+        told = told_of(options.base)
+        base = told[1].origins if told else (Origin(options.base.name),)
         found |= {origin.name: origin for origin in base}
     found |= {path.name: Origin(path.name) for path, _ in options.loras}
     return tuple(found.values())

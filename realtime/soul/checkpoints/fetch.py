@@ -96,11 +96,21 @@ def listed(entry: Known, endpoint: str | None) -> tuple[str, list[Remote]]:
         raise CheckpointError(
             f"{entry.repository} has none of the expected files: {', '.join(entry.files)}"
         )
+    if outside := [file.path for file in files if leaves(file.path)]:
+        raise CheckpointError(
+            f"{entry.repository} names {outside[0]!r}, which lies outside its own folder; "
+            "nothing was downloaded"
+        )
     return str(info.sha), files
 
 
 def wanted(path: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch(path, pattern) for pattern in patterns)
+
+
+def leaves(path: str) -> bool:
+    """Whether a hub's name of a file points out of the folder that it is written to."""
+    return path.startswith("/") or ".." in path.split("/")
 
 
 def remote(sibling: Any) -> Remote:
@@ -125,6 +135,8 @@ def download(entry: Known, revision: str, file: Remote, folder: Path, endpoint: 
         return
     partial = path.with_name(f"{path.name}.{(file.sha256 or file.blob)[:12]}.partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
+    if partial.is_file() and partial.stat().st_size > file.bytes:
+        partial.unlink()  # it is the beginning of something else
     url: str = hf_hub_url(entry.repository, file.path, revision=revision, endpoint=endpoint)
     try:
         with partial.open("ab") as target:

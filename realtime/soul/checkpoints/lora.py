@@ -167,6 +167,10 @@ def alpha_of(path: Path) -> float | None:
         if not isinstance(values, dict):
             raise CheckpointError(f"{path}: its {where} is not a config")
         found = [v for k, v in values.items() if k == "lora_alpha" or k.endswith(".lora_alpha")]
+        if found and not isinstance(found[0], int | float):
+            raise CheckpointError(
+                f"{path}: its {where} says lora_alpha is {found[0]!r}, expected a number"
+            )
         if found:
             return float(found[0])
     return None

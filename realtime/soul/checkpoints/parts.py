@@ -5,12 +5,12 @@ project's own layout. It finds and opens; it does not judge whether the tensors 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from soul.checkpoints.layout import is_converted, open_part
 from soul.checkpoints.lora import DOWN, UP, bare
-from soul.checkpoints.manifest import FETCHED, MANIFEST, Manifest, read_manifest
+from soul.checkpoints.manifest import FETCHED, MANIFEST, Manifest, Told, read_manifest, verify
 from soul.checkpoints.names import text_from_official, text_from_transformers, vae_from_official
 from soul.checkpoints.sources import (
     INDEX,
@@ -147,10 +147,28 @@ def missing(part: str, places: list[Path]) -> CheckpointError:
     )
 
 
-def told_origin(place: Path) -> Manifest | None:
-    """What a fetched or converted folder says of itself; None for any other."""
+def told_of(place: Path) -> tuple[Path, Manifest] | None:
+    """The fetched or converted folder that `place` is or lies in, and what it says of itself."""
     folder = place if place.is_dir() else place.parent
-    for path in (folder / MANIFEST, folder / FETCHED, folder.parent / FETCHED):
-        if path.is_file():
-            return read_manifest(path)
+    for home, name in ((folder, MANIFEST), (folder, FETCHED), (folder.parent, FETCHED)):
+        if (home / name).is_file():
+            return home, read_manifest(home / name)
     return None
+
+
+def undamaged(place: Path, told: Told) -> None:
+    """CheckpointError if a file of a fetched or converted folder is not as its manifest says.
+
+    What is damaged would get a new hash when it is converted, and be called whole from then on.
+    Files that are gone are not missed: whoever needs one says so.
+    """
+    found = told_of(place)
+    if found is None:
+        return
+    folder, manifest = found
+    there = tuple(file for file in manifest.files if (folder / file.path).is_file())
+
+    def checking(name: str, done: int, total: int) -> None:
+        told(f"checking {name}", done, total)
+
+    verify(folder, replace(manifest, files=there), checking)

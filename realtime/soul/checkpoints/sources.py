@@ -21,6 +21,7 @@ LENGTH = struct.Struct("<Q")  # a safetensors file starts with the length of its
 LONGEST_HEADER = 100_000_000  # bytes, as in the safetensors library
 INDEX = ".safetensors.index.json"
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")
+ZIPPED, BARE = b"PK", b"\x80"  # how PyTorch's files begin: since 1.6, and before
 # What trainers wrap their weights in; the first that is there holds the model that they serve.
 WRAPPED = ("generator", "generator_ema", "model", "state_dict", "module")
 DTYPES = {
@@ -141,8 +142,11 @@ def open_shards(index: Path) -> Tensors:
     """All shards of an index; each tensor is taken from the shard that the index names."""
     try:
         where: dict[str, str] = json.loads(index.read_text())["weight_map"]
-    except (ValueError, TypeError, KeyError):
-        raise CheckpointError(f"{index} is not an index: it has no weight_map") from None
+        told = all(isinstance(shard, str) for shard in where.values())
+    except (ValueError, TypeError, KeyError, AttributeError):
+        told = False
+    if not told:
+        raise CheckpointError(f"{index} is not an index: it has no weight_map of files' names")
     shards: dict[str, Tensors] = {}
     for name in sorted(set(where.values())):
         if not (index.parent / name).is_file():
@@ -158,16 +162,25 @@ def open_shards(index: Path) -> Tensors:
 
 
 def open_pickle(path: Path) -> Tensors:
-    """A PyTorch file, mapped into memory and not read; whatever wraps the weights is taken off."""
+    """A PyTorch file; whatever wraps the weights is taken off.
+
+    Mapped into memory and not read, except for files as PyTorch wrote them before 1.6.
+    """
+    with path.open("rb") as file:
+        start = file.read(len(ZIPPED))
+    if start != ZIPPED and not start.startswith(BARE):
+        raise CheckpointError(f"{path} is no PyTorch file: it begins with {start!r}")
     try:
-        found = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        found = torch.load(path, map_location="cpu", mmap=start == ZIPPED, weights_only=True)
     except pickle.UnpicklingError:
         raise CheckpointError(
             f"{path} is a pickle that holds more than tensors; it is not opened, since such a file "
             "can run any code"
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a whole PyTorch file: {first_line(error)}") from None
+        raise CheckpointError(
+            f"{path} is truncated or damaged: PyTorch cannot read it ({first_line(error)})"
+        ) from None
     tensors = dict(flat(found))
     if not tensors:
         raise CheckpointError(f"{path} holds no tensors; expected a dictionary of them")

@@ -14,6 +14,7 @@ from soul.model.sample import Soul
 SHIPPED = Path(__file__).parent / "weights"
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+PARTS = "manifest.json"  # a folder that `soul convert` wrote: its parts, each in files of its own
 
 
 class WeightsError(Exception):
@@ -79,6 +80,11 @@ def load(name: str = "soul-mini", device: str = "cpu", dtype: torch.dtype = torc
     try:
         found = load_file(path)
     except FileNotFoundError:
+        if (folder / PARTS).is_file():
+            raise WeightsError(
+                f"{folder} is a converted checkpoint, whose parts nothing joins yet; "
+                f"expected a model with {WEIGHTS}"
+            ) from None
         raise WeightsError(f"weights are missing: expected {path}") from None
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} is not a whole safetensors file: {error}") from None

@@ -20,7 +20,8 @@ from soul.cli.bench.machine import describe
 from soul.cli.bench.server import BenchError
 from soul.cli.bench.sessions import bench_sessions
 from soul.cli.console import BAD_INPUT, fail, stderr
-from soul.cli.train import need_extra, need_voices, need_wan, tell_progress
+from soul.cli.extras import need_extra
+from soul.cli.train import need_voices, tell_progress
 
 DEFAULTS = LiveConfig()
 CHUNKS = 100
@@ -168,7 +169,7 @@ def drift(
     """
     length = whole_minutes(hours, minutes)
     check_damage(ablation, noise, weights_off)
-    need_extra("bench drift")
+    need_extra("bench drift", "training")
     need_voices("bench drift")
     from soul.cli.bench.ablation import bench_ablation
     from soul.cli.bench.drift import DriftOptions, bench_drift
@@ -207,7 +208,7 @@ def recipe(
 
       soul bench recipe --model runs/mini/model --against runs/mini/baseline.safetensors
     """
-    need_extra("bench recipe")
+    need_extra("bench recipe", "training")
     need_voices("bench recipe")
     from soul.cli.bench.table import bench_recipe
     from soul.training.table import TableConfig
@@ -245,7 +246,7 @@ def warmstart(
 
       soul bench warmstart --run runs/mini --steps 1000 --out warmstart
     """
-    need_extra("bench warmstart")
+    need_extra("bench warmstart", "training")
     from soul.cli.bench.warmstart import WarmStartOptions, bench_warmstart
 
     tell_progress()
@@ -278,7 +279,7 @@ def decoders(
 
       soul bench decoders --run runs/mini --minutes 60 --out decoders
     """
-    need_extra("bench decoders")
+    need_extra("bench decoders", "training")
     need_voices("bench decoders")
     from soul.cli.bench.decoders import DecoderOptions, bench_decoders
     from soul.training.table import TableConfig
@@ -338,7 +339,7 @@ def whisper(
     """
     pasts = [features_of(ms, "--past") for ms in past or PASTS]
     ahead = features_of(lookahead, "--lookahead")
-    need_wan("bench whisper")
+    need_extra("bench whisper", "wan")
     from soul.cli.bench.whisper import WhisperOptions, bench_whisper
 
     options = WhisperOptions(
