@@ -26,6 +26,7 @@ from soul.model.sample import (
     open_stream,
     set_prompt,
     sigmas,
+    window_at,
     write_sink,
 )
 from soul.model.window import Window, empty_window
@@ -387,7 +388,8 @@ def test_a_stream_does_not_grow(model: Soul, portraits: Tensor) -> None:
 
     def numbers() -> int:
         window, reference = state.window, state.painting.reference
-        held = (window.keys, window.values, window.sink_keys, window.sink_values, state.painting.memory,
+        memory = state.painting.memory
+        held = (window.keys, window.values, window.sink_keys, window.sink_values, memory,
                 state.words, state.pivotal,
                 reference.picture, reference.fine, reference.coarse)  # fmt: skip
         return sum(t.untyped_storage().nbytes() for t in held)
@@ -547,3 +549,24 @@ def test_building_leaves_the_callers_random_numbers_alone() -> None:
     torch.manual_seed(3)
     build(SOUL_TEST, 0)
     assert torch.equal(torch.rand(1), wanted)
+
+
+@pytest.mark.parametrize("chunk", [1, 3])
+def test_a_chunks_window_can_be_cut_alone(chunk: int) -> None:
+    config, pcm = replace(SOUL_TEST, chunk=chunk), voice(3, 7)
+    windows = cut(config, pcm)
+    for n, window in enumerate(windows):
+        assert torch.equal(window_at(config, pcm, n), window)
+    assert not window_at(config, pcm, len(windows) + 5).any()
+
+
+def test_at_24_pictures_a_second_windows_begin_with_their_latents() -> None:
+    """A latent lasts 2,666 2/3 samples, and its window ends where whole mel hops do."""
+    config = replace(SOUL_TEST, chunk=2, fps=24)
+    assert [config.begin(n) for n in range(4)] == [0, 2666, 5333, 8000]
+    own = 18 * 160  # 16 2/3 hops, in pairs
+    assert config.latent_samples == config.audio.past_samples + own + AHEAD
+    assert config.window_samples == config.latent_samples + 2666
+    pcm, past = torch.arange(1.0, 40_000.0), config.audio.past_samples
+    assert float(window_at(config, pcm, 0)[past]) == 1
+    assert float(window_at(config, pcm, 3)[past]) == 1 + 16_000

@@ -69,11 +69,11 @@ def admitted(name: str, accept: bool, command: str) -> "Manifest":
     return manifest
 
 
-def run_of(told: LargeConfig, steps: int | None, decoder: str) -> "Run":
-    """The same, as the checkpoints' room has it; CheckpointError names what is unknown."""
+def run_of(told: LargeConfig, decoder: str) -> "Run":
+    """The same, as the checkpoints' room has it; `decoder` if none was told."""
     from soul.checkpoints.running import Run
 
-    return Run(**{**asdict(told), "steps": steps, "decoder": told.decoder or decoder})
+    return Run(**{**asdict(told), "decoder": told.decoder or decoder})
 
 
 def tell_memory(plan: "Plan", device: str) -> None:
@@ -115,7 +115,6 @@ class LoadLarge:
     device: str
     threads: int
     told: LargeConfig
-    steps: int | None = None
     markers: bool = False
 
     def __call__(self) -> Performs:
@@ -129,7 +128,7 @@ class LoadLarge:
         torch.set_num_threads(self.threads)
         folder = Path(self.folder)
         try:
-            plan = lay_out(folder, for_calls(run_of(self.told, self.steps, lightest(folder))))
+            plan = lay_out(folder, for_calls(run_of(self.told, lightest(folder))))
             tell_memory(plan, self.device)
             model = loaded(plan, self.device, [""], keep=True)
         except TROUBLE as error:

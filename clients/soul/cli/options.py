@@ -5,6 +5,13 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+Model: TypeAlias = Annotated[
+    str, typer.Option(help="A shipped model's name, a folder with weights, or soul-5b.")
+]
+Steps: TypeAlias = Annotated[
+    int | None,
+    typer.Option(help="Large models: denoising passes a chunk; else the folder's own.", min=1),
+]
 Size: TypeAlias = Annotated[
     str | None,
     typer.Option(

@@ -30,6 +30,7 @@ class LargeConfig:
     decoder: str | None = None  # None: the full one for a film, the lightest for a call
     tile: bool = False
     solver: str | None = None
+    steps: int | None = None
     guidance: float | None = None
     audio_guidance: float | None = None
     fps: int | None = None

@@ -30,11 +30,12 @@ from soul.model.wan.actor import Scribe, WanSoul, hearing_of
 from soul.model.wan.codec import Codec, EvaeCodec, FullCodec, TaeCodec
 from soul.model.wan.evae import Evae, EvaeConfig
 from soul.model.wan.fp8 import narrow, narrow_weights, narrowed
+from soul.model.wan.solvers import Method
 from soul.model.wan.tae import Tae
 from soul.model.wan.text import PromptEncoder, TextError, Tokenizer, Umt5Sizes
 from soul.model.wan.tiles import TiledVae, Tiling
-from soul.model.wan.whisper import TOKENS_PER_FRAME, WhisperSizes
 from soul.model.wan.vae import WanVae, WanVaeConfig, column
+from soul.model.wan.whisper import TOKENS_PER_FRAME, WhisperSizes
 from soul.timebase import FRAME_RATE
 
 TYPES = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp8": torch.bfloat16}  # to compute in
@@ -81,6 +82,14 @@ class Plan:
 def configured(folder: Path, run: Run) -> SoulConfig:
     """The folder's config with what `run` changes; CheckpointError for what cannot be run."""
     config = read_config(folder)
+    for name, found, known in (
+        ("dtype", run.dtype, tuple(TYPES)),
+        ("decoder", run.decoder, DECODERS),
+        ("solver", run.solver or config.solver, tuple(Method)),
+    ):
+        if found not in known:
+            expected = ", ".join(map(str, known))
+            raise CheckpointError(f"{name} {found!r} is not known; expected one of {expected}")
     check_runnable(config, folder)
     if run.size is not None:
         config = replace(config, image_size=run.size)
@@ -154,8 +163,8 @@ def check_ear(config: SoulConfig, sizes: WhisperSizes, folder: Path, place: Path
     rows = TOKENS_PER_FRAME if config.dit.audio_form == "packed" else 1
     if config.dit.audio_dim != rows * sizes.width:
         raise CheckpointError(
-            f"{folder} hears features of {config.dit.audio_dim} numbers, and the Whisper at {place} "
-            f"makes {rows * sizes.width}; checkpoints that hear wav2vec2 cannot be run yet"
+            f"{folder} hears features of {config.dit.audio_dim} numbers, and the Whisper at "
+            f"{place} makes {rows * sizes.width}; those of wav2vec2 cannot be made yet"
         )
     if sizes.mels != config.audio.mels:
         raise CheckpointError(
@@ -278,9 +287,7 @@ def fill(plan: Plan, scribe: Scribe, device: str, told: Callable[[str], None]) -
     """
     folder, model, dtype = plan.folder, plan.model, TYPES[plan.run.dtype]
 
-    def filled(
-        module: nn.Module, tensors: Tensors, what: str, dtype: torch.dtype = dtype
-    ) -> None:
+    def filled(module: nn.Module, tensors: Tensors, what: str, dtype: torch.dtype = dtype) -> None:
         told(what)
         values = read(module, tensors, f"{folder}: {what}", device, dtype)
         module.load_state_dict(values, assign=True)

@@ -394,7 +394,7 @@ def cut(config: SoulConfig, pcm: Tensor) -> Tensor:
     )
 
 
-def heard(config: SoulConfig, pcm: Tensor, chunk: int) -> Tensor:
+def window_at(config: SoulConfig, pcm: Tensor, chunk: int) -> Tensor:
     """The window [window_samples] of one chunk of a recording [n]: `cut`, at any rate of pictures.
 
     Silence is what lies before the first sample and behind the last.

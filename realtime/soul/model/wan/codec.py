@@ -75,9 +75,7 @@ def sides(state: VaeState | TiledState) -> list[int]:
 
 
 def one_vae_state(values: dict[str, Any]) -> VaeState:
-    return VaeState(
-        tuple(values["features"]), values["latents"], None, torch.Size(values["shape"])
-    )
+    return VaeState(tuple(values["features"]), values["latents"], None, torch.Size(values["shape"]))
 
 
 class EvaeCodec:

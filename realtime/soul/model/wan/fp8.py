@@ -44,12 +44,13 @@ class NarrowLinear(nn.Module):
 def narrow(module: nn.Module) -> None:
     """Every `nn.Linear` inside `module` becomes a `NarrowLinear` of its sizes; weights are lost.
 
-    For modules on the meta device, before they are filled: see `stored`.
+    For modules on the meta device, before they are filled with what `narrowed` gives.
     """
     for name, child in module.named_children():
         if isinstance(child, nn.Linear):
             with torch.device(child.weight.device):
                 fresh = NarrowLinear(child.in_features, child.out_features, child.bias is not None)
+            fresh.bias = child.bias  # of the type that the module computes in
             module.register_module(name, fresh)
         else:
             narrow(child)
