@@ -1,5 +1,6 @@
 """Large models at the command line: found, allowed, told what they take; and live as well."""
 
+import pickle
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 import made_running as made
 from soul.checkpoints.manifest import MANIFEST, Origin, read_manifest, write_manifest
-from soul.cli.large import LoadLarge, admitted, is_large
+from soul.cli.large import MARK, LoadLarge, admitted, is_large
 from soul.cli.main import app
 from soul.cli.plan import LargeConfig, PlanError, clips_of, for_small, size_of
 from soul.model.wan import memory
@@ -92,6 +93,13 @@ def test_the_same_folder_serves_live_through_the_same_engine(performer: Performs
     assert engine.stats().skipped == 0
 
 
+def test_the_workers_process_can_be_told_what_to_load(folder: Path) -> None:
+    factory = LoadLarge(str(folder), "cpu", 1, replace(EXACT, size=(96, 64)), markers=True)
+    assert pickle.loads(pickle.dumps(factory)) == factory
+    with pytest.raises(Unable, match="is missing"):
+        LoadLarge(str(folder / "nobody"), "cpu", 1, EXACT)()
+
+
 def test_what_cannot_serve_is_one_sentence(own: Path) -> None:
     shutil.rmtree(own / "whisper")
     with pytest.raises(Unable, match="soul fetch whisper-large-v3"):
@@ -104,6 +112,7 @@ def test_what_cannot_serve_is_one_sentence(own: Path) -> None:
 def test_a_model_that_is_not_there_says_how_to_get_it(
     animate: Callable[..., tuple[int, str]],
 ) -> None:
+    assert MARK == MANIFEST
     assert is_large("soul-5b")
     assert not is_large("soul-mini")
     code, said = animate("soul-5b")
@@ -156,6 +165,7 @@ def test_too_little_memory_is_told_before_anything_is_read(
         (("--size", "100x100"), 1, "not a multiple of 32"),
         (("--dtype", "int4"), 1, "expected one of bf16, fp32, fp8"),
         (("--device", "abacus"), 1, "'abacus' is not usable"),
+        (("-o", "/no/such/folder/film.mp4"), 1, "is no folder that files can be made in"),
         (("-o", "film.avi"), 1, "expected a name ending in .mp4"),
         (("--at", "9:late"), 2, "the recording ends at 0.2 s"),
     ],

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from soul.cli.console import stderr
+from soul.cli.console import fail, stderr
 from soul.cli.extras import need_extra
 from soul.cli.fetch import agree
 from soul.cli.plan import LargeConfig
@@ -25,13 +25,12 @@ if TYPE_CHECKING:
 
 NAMED = "soul-5b"  # the folder of this name that is looked for where this project keeps its things
 BASE = "wan2.2-ti2v-5b"
+MARK = "manifest.json"  # of a converted folder; the checkpoints' room would bring torch to tell it
 
 
 def is_large(name: str) -> bool:
     """Whether `name` is a converted folder, or soul-5b, there or not."""
-    from soul.checkpoints.layout import is_converted
-
-    return name == NAMED or is_converted(Path(name))
+    return name == NAMED or (Path(name) / MARK).is_file()
 
 
 def folder_of(name: str) -> Path:
@@ -44,22 +43,24 @@ def folder_of(name: str) -> Path:
 def admitted(name: str, accept: bool, command: str) -> "Manifest":
     """The folder's manifest, once the extra is there and every licence in it is agreed to.
 
-    CheckpointError says how to get a folder that is not there; a licence that is refused ends the
-    command.
+    Ends the command with one sentence if a licence is refused or nothing is there, and says then
+    how to get it.
     """
     need_extra(command, "wan")
-    from soul.checkpoints.layout import is_converted
     from soul.checkpoints.licences import home
-    from soul.checkpoints.manifest import MANIFEST, read_manifest
+    from soul.checkpoints.manifest import read_manifest
     from soul.checkpoints.sources import CheckpointError
 
     folder = folder_of(name)
-    if not is_converted(folder):
-        raise CheckpointError(
+    if not (folder / MARK).is_file():
+        fail(
             f"{name} is not here: expected a converted folder at {folder}; first "
             f"soul fetch {BASE}, then soul convert {home() / 'checkpoints' / BASE} {folder}"
         )
-    manifest = read_manifest(folder / MANIFEST)
+    try:
+        manifest = read_manifest(folder / MARK)
+    except CheckpointError as error:
+        fail(str(error))
     for origin in manifest.origins:
         agree(origin, accept)
     if manifest.audio == "none":

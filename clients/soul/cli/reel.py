@@ -7,6 +7,7 @@ folders; does NOT know the model.
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,6 +38,15 @@ class Reel:
         self._output, self._size, self._fps, self._plan = output, size, fps, dict(plan)
         self.takes = 0
         self.pictures = 0
+
+    def check(self) -> None:
+        """FilmError if neither film nor takes can be written: told before weights are read."""
+        place = self._output.parent
+        if not place.is_dir() or not os.access(place, os.W_OK):
+            raise FilmError(
+                f"{str(self._output)!r} cannot be written: {str(place)!r} is no folder that files "
+                "can be made in; choose another --output"
+            )
 
     def open(self, device: torch.device) -> dict[str, Any] | None:
         """The state behind the last whole take, its tensors on `device`; None where none is.

@@ -157,23 +157,22 @@ def serve(
 
 def _rooms(config: ServeConfig, accept: bool, markers: bool) -> Rooms:
     """Those of the model's kind; ends the command if it is not there, or not allowed."""
-    # Only here: aiortc and torch take a moment to import.
-    from soul.checkpoints.sources import CheckpointError
     from soul.cli.large import LoadLarge, admitted, folder_of, is_large
-    from soul.cli.rooms import converted, live_rooms, shipped
 
-    try:
-        if is_large(config.model):
-            admitted(config.model, accept, "serve")
-            folder = str(folder_of(config.model))
-            load = LoadLarge(folder, config.device, config.threads, config.large, markers)
-            return live_rooms(config.model, converted(load))
-        for_small(config.large, config.model)
-    except PlanError as error:
-        fail(str(error), BAD_INPUT)
-    except CheckpointError as error:
-        fail(str(error))
-    return live_rooms(config.model, shipped(config.model, config.device, config.threads, markers))
+    model, device, threads = config.model, config.device, config.threads
+    if large := is_large(model):
+        admitted(model, accept, "serve")
+    else:
+        try:
+            for_small(config.large, model)
+        except PlanError as error:
+            fail(str(error), BAD_INPUT)
+    from soul.cli.rooms import converted, live_rooms, shipped  # aiortc takes a moment to import
+
+    if not large:
+        return live_rooms(model, shipped(model, device, threads, markers))
+    load = LoadLarge(str(folder_of(model)), device, threads, config.large, markers)
+    return live_rooms(model, converted(load))
 
 
 def run(config: ServeConfig, rooms: Rooms, ready: Callable[[str], None]) -> None:

@@ -57,6 +57,7 @@ def make(config: AnimateConfig, portrait: Path, speech: Path) -> Report:
     large.tell_memory(plan, config.device)
     follows = follows_from(config, plan, data, sound)
     reel = Reel(config.output, (sizes.height, sizes.width), sizes.fps, follows)
+    reel.check()
     told = [config.prompt, *(one.prompt for one in ordered)]
     model = large.loaded(plan, config.device, told, keep=False)
     prompts = prompts_by_chunk(ordered, sizes.chunk_samples)
