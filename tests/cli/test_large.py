@@ -105,7 +105,7 @@ def test_what_cannot_serve_is_one_sentence(own: Path) -> None:
     with pytest.raises(Unable, match="soul fetch whisper-large-v3"):
         load(own)
     with pytest.raises(Unable, match="has no eVAE"):
-        load(own, replace(EXACT, decoder="evae", whisper=own.parent))
+        load(own, replace(EXACT, decoder="evae", ear=own.parent))
 
 
 @pytest.mark.usefixtures("home")

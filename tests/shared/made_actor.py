@@ -8,8 +8,9 @@ import torch
 from soul.model.codebook import Codebook
 from soul.model.config import AudioConfig, DiTConfig, SoulConfig, TextConfig
 from soul.model.dit import DiT
-from soul.model.wan.actor import Scribe, WanSoul, hearing_of
+from soul.model.wan.actor import Scribe, WanSoul
 from soul.model.wan.codec import FullCodec
+from soul.model.wan.ears import WhisperEar, hearing_of
 from soul.model.wan.vae import WanVae, WanVaeConfig
 from soul.model.wan.whisper import WhisperSizes, network
 
@@ -43,18 +44,20 @@ STREAM = replace(CLIPS, chunk=1, overlap=0, window=2, sink_distance=4)
 def actor(config: SoulConfig = CLIPS, device: str = "cpu", **dit: Any) -> WanSoul:
     """A model of `config`, its transformer's sizes changed by `dit`; on `meta` without numbers."""
     config = replace(config, dit=replace(config.dit, **dit))
-    ear = WhisperSizes(
+    hearing = hearing_of(config.audio, config.fps)
+    sizes = WhisperSizes(
         mels=config.audio.mels,
         width=WIDTH,
         ffn_dim=16,
         layers=1,
         heads=2,
-        positions=hearing_of(config.audio, config.fps).positions,
+        positions=hearing.positions,
     )
     with torch.random.fork_rng(devices=[]), torch.device(device):
         torch.manual_seed(0)
         vae = WanVae(WanVaeConfig(encoder_width=4, decoder_width=4))
-        parts = DiT(config.dit), vae, FullCodec(vae), network(ear)
+        ear = WhisperEar(network(sizes), hearing, config.dit.audio_form == "packed")
+        parts = DiT(config.dit), vae, FullCodec(vae), ear
         codebook = Codebook(1, config.vae.channels)
     model = WanSoul(config, *parts, Scribe(None), codebook)
     draw = torch.Generator().manual_seed(1)

@@ -63,7 +63,7 @@ def animate(
     audio_guidance: told.AudioGuidance = None,
     fps: told.Fps = None,
     negative: told.Negative = DEFAULTS.large.negative,
-    whisper: told.Whisper = None,
+    ear: told.Ear = None,
     accept_licence: told.AcceptLicence = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="End with one line of JSON: what was measured.")
@@ -89,7 +89,7 @@ def animate(
     try:
         large = LargeConfig(
             size_of(size), clips_of(mode), dtype, decoder, tile, solver, None, guidance,
-            audio_guidance, fps, negative, whisper,
+            audio_guidance, fps, negative, ear,
         )  # fmt: skip
         prompts = tuple(prompt_at(text) for text in at or ())
         config = AnimateConfig(

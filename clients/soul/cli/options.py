@@ -33,9 +33,12 @@ Decoder: TypeAlias = Annotated[
 Tile: TypeAlias = Annotated[
     bool, typer.Option("--tile", help="Large models: decode in tiles, with less memory.")
 ]
-Whisper: TypeAlias = Annotated[
+Ear: TypeAlias = Annotated[
     Path | None,
-    typer.Option(help="Large models: a Whisper's folder; else FOLDER/whisper or the fetched one."),
+    typer.Option(
+        help="Large models: the folder of their Whisper or wav2vec2; else in the model's, or as "
+        "soul fetch leaves it."
+    ),
 ]
 AcceptLicence: TypeAlias = Annotated[
     bool, typer.Option("--accept-licence", help="Agree to a licence without being asked.")

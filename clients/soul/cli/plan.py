@@ -35,7 +35,7 @@ class LargeConfig:
     audio_guidance: float | None = None
     fps: int | None = None
     negative: str = ""
-    whisper: Path | None = None
+    ear: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ def serve(
     dtype: told.Dtype = DEFAULTS.large.dtype,
     decoder: told.Decoder = None,
     tile: told.Tile = False,
-    whisper: told.Whisper = None,
+    ear: told.Ear = None,
     accept_licence: told.AcceptLicence = False,
     markers: Markers = False,
 ) -> None:
@@ -140,7 +140,7 @@ def serve(
             origins=tuple(origin or ()),
             open_to_all=open_to_all,
             large=LargeConfig(
-                size_of(size), dtype=dtype, decoder=decoder, tile=tile, steps=steps, whisper=whisper
+                size_of(size), dtype=dtype, decoder=decoder, tile=tile, steps=steps, ear=ear
             ),
         )
         check_binding(host, config.key, open_to_all)

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from soul.checkpoints import families
-from soul.checkpoints.audio_forms import FRONT, PLAIN, Form, chosen, form_of
+from soul.checkpoints.audio_forms import FRONT, PLAIN, WAV2VEC2, Form, chosen, form_of
 from soul.checkpoints.catalogue import CATALOGUE, known
 from soul.checkpoints.compare import Shape, compare, grouped, row
 from soul.checkpoints.families import FAMILIES, Family, family_of, is_audio
@@ -305,11 +305,12 @@ def origins_of(source: Path, dit: Transformer, options: Options) -> tuple[Origin
 def soul_config(name: str, dit: Transformer, origins: tuple[Origin, ...]) -> SoulConfig:
     """The 5B's settings with this transformer's sizes, and the way its origin is sampled."""
     sizes = dit.family.vae
+    audio = WAV2VEC2 if dit.config.audio_form == "packed" else SOUL_5B.audio
     config = replace(
         SOUL_5B,
         name=name,
         dit=dit.config,
-        audio=replace(SOUL_5B.audio, out_dim=dit.config.audio_dim),
+        audio=replace(audio, out_dim=dit.config.audio_dim),
         text=replace(SOUL_5B.text, dim=dit.config.text_dim),
         vae=replace(SOUL_5B.vae, channels=sizes.channels, spatial=sizes.spatial),
         fps=SOUL_5B.fps if hears(dit) else dit.family.fps,

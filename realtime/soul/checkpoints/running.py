@@ -9,10 +9,12 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from soul.checkpoints.audio_forms import FRONT
 from soul.checkpoints.compare import compare
 from soul.checkpoints.families import is_audio
 from soul.checkpoints.layout import open_part
@@ -23,18 +25,19 @@ from soul.checkpoints.sources import CheckpointError, Tensors, held, open_tensor
 from soul.model.codebook import Codebook
 from soul.model.config import SOUL_5B, ConfigError, DiTConfig, SoulConfig, in_clips
 from soul.model.dit import DiT
-from soul.model.load import WeightsError, read_config
+from soul.model.load import CONFIG, WeightsError, read_config
 from soul.model.wan import text as umt5
-from soul.model.wan import whisper
-from soul.model.wan.actor import Scribe, WanSoul, hearing_of
+from soul.model.wan import wav2vec, whisper
+from soul.model.wan.actor import Scribe, WanSoul
 from soul.model.wan.codec import Codec, EvaeCodec, FullCodec, TaeCodec
+from soul.model.wan.ears import Wav2VecEar, WhisperEar, hearing_of
 from soul.model.wan.evae import Evae, EvaeConfig
 from soul.model.wan.fp8 import narrow, narrow_weights, narrowed
 from soul.model.wan.solvers import Method
 from soul.model.wan.tae import Tae
 from soul.model.wan.text import PromptEncoder, TextError, Tokenizer, Umt5Sizes
 from soul.model.wan.tiles import TiledVae, Tiling
-from soul.model.wan.vae import WanVae, WanVaeConfig, column
+from soul.model.wan.vae import WAN_2_1, WanVae, WanVaeConfig, column
 from soul.model.wan.whisper import TOKENS_PER_FRAME, WhisperSizes
 from soul.timebase import FRAME_RATE
 
@@ -44,8 +47,9 @@ SUFFIXES = (".safetensors", ".pth")
 CODEBOOK, EVAE = "codebook", "evae"  # parts of a folder that are Soul's own
 TAE = "taew2_2"  # a file as it is published
 FULL = "full"
+AUDIO_FRONT = FRONT.removesuffix(".")
 DECODERS = (FULL, EVAE, TAE)
-WHISPER = "whisper-large-v3"
+EARS = {"whisper": "whisper-large-v3", "wav2vec2": "wav2vec2-base-960h"}  # as they are fetched
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class Run:
     audio_guidance: float | None = None
     fps: int | None = None
     negative: str = ""
-    whisper: Path | None = None  # None: in the folder, or where `soul fetch` leaves it
+    ear: Path | None = None  # the listener's folder; None: in the folder, or as it is fetched
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +76,14 @@ class Plan:
 
     folder: Path
     manifest: Manifest
-    model: WanSoul  # on the meta device, its `ear` and `scribe` as they will be
+    model: WanSoul  # on the meta device, without a scribe
     run: Run
     light: Tensors  # of a decoder that is not the VAE's
-    whisper: Path
+    ear: Path  # the listener's folder
     text_bytes: int
 
 
-def configured(folder: Path, run: Run) -> SoulConfig:
+def configured(folder: Path, manifest: Manifest, run: Run) -> SoulConfig:
     """The folder's config with what `run` changes; CheckpointError for what cannot be run."""
     config = read_config(folder)
     for name, found, known in (
@@ -90,13 +94,13 @@ def configured(folder: Path, run: Run) -> SoulConfig:
         if found not in known:
             expected = ", ".join(map(str, known))
             raise CheckpointError(f"{name} {found!r} is not known; expected one of {expected}")
-    check_runnable(config, folder)
+    check_runnable(config, manifest, folder)
     if run.size is not None:
         config = replace(config, image_size=run.size)
     if run.clips is not None and run.clips != config.clips:
-        live = {"window": SOUL_5B.window, "overlap": 0, "chunk": SOUL_5B.chunk}
-        config = in_clips(config) if run.clips else replace(config, **live)
-    told = {
+        stream = replace(config, window=SOUL_5B.window, overlap=0, chunk=SOUL_5B.chunk)
+        config = in_clips(config) if run.clips else stream
+    told: dict[str, Any] = {
         "solver": run.solver,
         "steps": run.steps,
         "guidance": run.guidance,
@@ -106,12 +110,12 @@ def configured(folder: Path, run: Run) -> SoulConfig:
     return replace(config, **{name: value for name, value in told.items() if value is not None})
 
 
-def check_runnable(config: SoulConfig, folder: Path) -> None:
-    """CheckpointError for a checkpoint whose VAE or features this project does not make."""
-    if config.vae.spatial != SOUL_5B.vae.spatial:
+def check_runnable(config: SoulConfig, manifest: Manifest, folder: Path) -> None:
+    """CheckpointError for a checkpoint that this project can hold and cannot run."""
+    if AUDIO_FRONT in manifest.parts:
         raise CheckpointError(
-            f"{folder} paints with Wan2.1's VAE, 8 pixels a cell; only models with Wan2.2's, "
-            f"{SOUL_5B.vae.spatial} pixels a cell, can be run yet"
+            f"{folder} makes its audio tokens by layers of its own (the part {AUDIO_FRONT}), "
+            "which cannot be run yet"
         )
     conditions = config.dit.condition_channels
     if conditions not in (0, config.dit.latent_channels + 1):
@@ -127,11 +131,10 @@ def lay_out(folder: Path, run: Run) -> Plan:
     Only headers of files are read.
     """
     manifest = read_manifest(folder / MANIFEST)
-    config = configured(folder, run)
-    light = light_of(folder, manifest, run.decoder)
-    place = whisper_of(folder, run.whisper)
-    dtype, sizes = TYPES[run.dtype], whisper.told_sizes(place)
-    check_ear(config, sizes, folder, place)
+    config = configured(folder, manifest, run)
+    light = light_of(folder, manifest, run.decoder, config.vae.channels)
+    place, dtype = ear_of(folder, config.audio.ear, run.ear), TYPES[run.dtype]
+    check_ear(config, folder, place)
     with torch.device("meta"):
         dit = DiT(config.dit).to(dtype)
         if run.dtype == EIGHT_BITS:
@@ -141,8 +144,7 @@ def lay_out(folder: Path, run: Run) -> Plan:
         codec = laid_codec(run, vae, light, dtype)
         if light:
             vae.decoder = nn.Module()  # another paints: its weights are not read
-        heard = hearing_of(config.audio, config.fps).positions
-        ear = whisper.network(replace(sizes, positions=heard)).to(dtype)
+        ear = laid_ear(config, place).to(dtype)
     tiled = TiledVae(vae, Tiling()) if run.tile else vae
     model = WanSoul(config, dit, tiled, codec, ear, Scribe(None), codebook, run.negative)
     text = sum(e.numel for e in open_part(folder, TEXT).values()) * dtype.itemsize
@@ -158,14 +160,43 @@ def laid_codec(run: Run, vae: WanVae, light: Tensors, dtype: torch.dtype) -> Cod
     return FullCodec(TiledVae(vae, Tiling()) if run.tile else vae)
 
 
-def check_ear(config: SoulConfig, sizes: WhisperSizes, folder: Path, place: Path) -> None:
-    """CheckpointError if the folder's layers want other features than the Whisper's at `place`."""
-    rows = TOKENS_PER_FRAME if config.dit.audio_form == "packed" else 1
-    if config.dit.audio_dim != rows * sizes.width:
+def laid_ear(config: SoulConfig, place: Path) -> WhisperEar | Wav2VecEar:
+    """The listener, on the meta device."""
+    if config.audio.ear == "wav2vec2":
+        return Wav2VecEar(wav2vec.network(wav2vec.told_config(place)), config.audio, config.fps)
+    hearing = hearing_of(config.audio, config.fps)
+    net = whisper.network(replace(whisper.told_sizes(place), positions=hearing.positions))
+    return WhisperEar(net, hearing, config.dit.audio_form == "packed")
+
+
+def loaded_ear(
+    config: SoulConfig, place: Path, device: str, dtype: torch.dtype
+) -> WhisperEar | Wav2VecEar:
+    """The listener with its weights."""
+    if config.audio.ear == "wav2vec2":
+        return Wav2VecEar(wav2vec.load(place, device, dtype), config.audio, config.fps)
+    hearing = hearing_of(config.audio, config.fps)
+    net = whisper.shortened(whisper.load(place, device, dtype), hearing.positions)
+    return WhisperEar(net, hearing, config.dit.audio_form == "packed")
+
+
+def check_ear(config: SoulConfig, folder: Path, place: Path) -> None:
+    """CheckpointError if the folder's layers want other features than those made at `place`."""
+    if config.audio.ear == "wav2vec2":
+        made = wav2vec.features_of(wav2vec.told_config(place))
+    else:
+        sizes = whisper.told_sizes(place)
+        check_whisper(config, sizes, folder, place)
+        made = sizes.width * (TOKENS_PER_FRAME if config.dit.audio_form == "packed" else 1)
+    if config.dit.audio_dim != made:
         raise CheckpointError(
-            f"{folder} hears features of {config.dit.audio_dim} numbers, and the Whisper at "
-            f"{place} makes {rows * sizes.width}; those of wav2vec2 cannot be made yet"
+            f"{folder} hears features of {config.dit.audio_dim} numbers, and the "
+            f"{config.audio.ear} at {place} makes {made}"
         )
+
+
+def check_whisper(config: SoulConfig, sizes: WhisperSizes, folder: Path, place: Path) -> None:
+    """CheckpointError if the Whisper at `place` does not see as the folder expects."""
     if sizes.mels != config.audio.mels:
         raise CheckpointError(
             f"the Whisper at {place} hears {sizes.mels} mel bands, and {folder} expects "
@@ -177,10 +208,15 @@ def check_ear(config: SoulConfig, sizes: WhisperSizes, folder: Path, place: Path
         )
 
 
-def light_of(folder: Path, manifest: Manifest, name: str) -> Tensors:
+def light_of(folder: Path, manifest: Manifest, name: str, channels: int) -> Tensors:
     """The tensors of the light decoder `name`, or none of the full one; not read yet."""
     if name == FULL:
         return {}
+    if channels != SOUL_5B.vae.channels:
+        raise CheckpointError(
+            f"{name} decodes latents of {SOUL_5B.vae.channels} channels, and those of {folder} "
+            f"have {channels}; expected the decoder {FULL}"
+        )
     if name == EVAE:
         if EVAE not in manifest.parts:
             raise CheckpointError(f"{folder} has no eVAE; it has {sorted(manifest.parts)}")
@@ -200,15 +236,16 @@ def lightest(folder: Path) -> str:
     return TAE if any((folder / f"{TAE}{suffix}").is_file() for suffix in SUFFIXES) else FULL
 
 
-def whisper_of(folder: Path, told: Path | None) -> Path:
-    """Where the Whisper is; CheckpointError if nowhere."""
-    places = (told,) if told is not None else (folder / "whisper", home() / "checkpoints" / WHISPER)
+def ear_of(folder: Path, name: str, told: Path | None) -> Path:
+    """Where the listener `name` is; CheckpointError if nowhere."""
+    known = EARS[name]
+    places = (told,) if told is not None else (folder / name, home() / "checkpoints" / known)
     for place in places:
-        if (place / "config.json").is_file():
+        if (place / CONFIG).is_file():
             return place
     raise CheckpointError(
-        f"no Whisper at {' nor '.join(map(str, places))}; expected one from "
-        f"soul fetch {WHISPER}, or --whisper with its folder"
+        f"no {name} at {' nor '.join(map(str, places))}; expected one from "
+        f"soul fetch {known}, or --ear with its folder"
     )
 
 
@@ -222,19 +259,18 @@ def codebook_of(folder: Path, manifest: Manifest) -> Tensors:
 
 def vae_config(tensors: Tensors, folder: Path) -> WanVaeConfig:
     """The VAE's sizes as its tensors show them."""
-    standard = WanVaeConfig()
     try:
         wide, channels = tensors["decoder.conv_in.weight"].shape[:2]
         narrow_end = tensors["encoder.conv_in.weight"].shape[0]
     except KeyError as error:
         raise CheckpointError(f"{folder}: the VAE lacks {error}") from None
-    if channels != standard.channels:
+    known = {config.channels: config for config in (WanVaeConfig(), WAN_2_1)}
+    if channels not in known:
         raise CheckpointError(
-            f"{folder}: the VAE's latents have {channels} channels, expected {standard.channels}"
+            f"{folder}: the VAE's latents have {channels} channels, expected one of {sorted(known)}"
         )
-    return replace(
-        standard, encoder_width=narrow_end, decoder_width=wide // standard.multipliers[-1]
-    )
+    config = known[channels]
+    return replace(config, encoder_width=narrow_end, decoder_width=wide // config.multipliers[-1])
 
 
 def evae_config(tensors: Tensors) -> EvaeConfig:
@@ -300,10 +336,8 @@ def fill(plan: Plan, scribe: Scribe, device: str, told: Callable[[str], None]) -
         filled(model.codec.network, plan.light, plan.run.decoder)
     filled(model.inner_vae, vae, "VAE")
     filled(model.codebook, codebook_of(folder, plan.manifest), "codebook", torch.float32)
-    told("Whisper")
-    model.ear = whisper.shortened(
-        whisper.load(plan.whisper, device, dtype), model.hearing.positions
-    )
+    told(model.config.audio.ear)
+    model.ear = loaded_ear(model.config, plan.ear, device, dtype)
     vae_of, sizes = model.inner_vae, model.inner_vae.config
     vae_of.mean = column(sizes.mean).to(device)  # in full, whatever the layers compute in
     vae_of.deviation = column(sizes.deviation).to(device)

@@ -23,6 +23,7 @@ class ConfigError(ValueError):
 
 
 AUDIO_FORMS = ("attention", "packed")
+EARS = ("whisper", "wav2vec2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,12 @@ class AudioConfig:
     future_mels: int = 3  # the last mel frame that is heard starts this far behind the chunk
     width: int = 192
     out_dim: int = 256
+    ear: str = "whisper"  # whose features a large model hears; a small one has its own encoder
     positions: int = 0  # of a Whisper: features that it is given, silence behind; 0: what is heard
+
+    def __post_init__(self) -> None:
+        if self.ear not in EARS:
+            raise ConfigError(f"audio.ear {self.ear!r} is not known; expected {' or '.join(EARS)}")
 
     @property
     def window_mels(self) -> int:

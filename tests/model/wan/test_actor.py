@@ -9,12 +9,11 @@ from torch import Tensor
 
 import made_actor as made
 from soul.model import sample
-from soul.model.config import AudioConfig, ConfigError
+from soul.model.config import ConfigError
 from soul.model.sample import Past
-from soul.model.wan.actor import Scribe, WanSoul, hearing_of
+from soul.model.wan.actor import Scribe, WanSoul
 from soul.model.wan.solvers import Method, Solver, solve
 from soul.model.wan.text import PromptEncoder, TextError
-from soul.model.wan.whisper import Hearing, listen
 
 PORTRAIT = torch.rand(3, 64, 96, generator=torch.Generator().manual_seed(5)) * 2 - 1
 
@@ -136,32 +135,22 @@ def test_conditions_are_the_reference_and_a_mask() -> None:
 
 
 @torch.no_grad()
-def test_packed_sound_has_a_row_a_frame() -> None:
+def test_packed_sound_and_its_silence_are_zeros_for_the_portrait() -> None:
     packed = {"audio_form": "packed", "audio_blocks": (1,), "audio_dim": 2 * made.WIDTH}
     audio = replace(made.CLIPS.audio, out_dim=2 * made.WIDTH)
     base = replace(made.CLIPS, audio=audio, dit=replace(made.CLIPS.dit, **packed))
     model = made.actor(base)
-    heard = sound(model)[:, : model.config.latent_samples]
-    rows = model.hear(heard)
-    assert rows.shape == (1, 4, 2 * made.WIDTH)
-    features = listen(model.ear, heard, model.hearing)
-    assert torch.equal(rows[0, 1], features[0, 2:4].flatten())
-    past = Past(past_of(model).clean, rows.unsqueeze(1), None)
-    assert torch.equal(cast(Tensor, model.silence(past)), torch.zeros(1, 1, 4, 2 * made.WIDTH))
-
-
-@pytest.mark.parametrize("fps", [25, 24])
-def test_a_config_and_a_hearing_count_the_same_samples(fps: int) -> None:
-    audio = AudioConfig(past_mels=300, future_mels=4, positions=1500)
-    hearing = hearing_of(audio, fps)
-    assert hearing == Hearing(past=150, lookahead=2, positions=1500, fps=fps)
-    config = replace(made.CLIPS, audio=replace(audio, out_dim=made.WIDTH), fps=fps)
-    assert config.audio.past_samples == hearing.past_samples
-    assert config.latent_samples == hearing.window_samples
-    shortest = hearing_of(replace(audio, positions=0), fps)
-    assert shortest.positions == shortest.heard == 150 + (8 if fps == 25 else 9) + 2
-    with pytest.raises(ConfigError, match="past_mels 301"):
-        hearing_of(replace(audio, past_mels=301), fps)
+    rows = model.hear(sound(model)[:, : model.config.latent_samples]).unsqueeze(1)
+    past = Past(past_of(model).clean, rows.expand(-1, 3, -1, -1), None)
+    heard = model.heard(past)
+    assert heard.shape == (1, 4, 4, 2 * made.WIDTH)
+    assert not heard[:, 0].any()
+    assert torch.equal(heard[:, 1:], past.audio)
+    assert torch.equal(cast(Tensor, model.silence(heard)), torch.zeros_like(heard))
+    latents = torch.cat((past.clean, torch.randn(1, 48, 3, 4, 6)), 2)
+    words = model.words(["calm"])
+    wanted = model.dit(latents, torch.zeros(1, 4), words, heard, None).flow
+    assert torch.equal(model.answer(latents, torch.zeros(1, 4), words, past), wanted)
 
 
 def test_a_scribe_asks_once_and_remembers_when_the_encoder_is_gone() -> None:

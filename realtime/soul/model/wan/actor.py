@@ -12,34 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from soul.model.codebook import Codebook
-from soul.model.config import AudioConfig, ConfigError, SoulConfig
+from soul.model.config import ConfigError, SoulConfig
 from soul.model.dit import DiT
 from soul.model.sample import TIMESTEPS, Flow, Past
 from soul.model.vae import to_bytes
 from soul.model.wan.codec import Codec
+from soul.model.wan.ears import Wav2VecEar, WhisperEar
 from soul.model.wan.solvers import Method, Solver
 from soul.model.wan.text import PromptEncoder, TextError
 from soul.model.wan.tiles import TiledVae
 from soul.model.wan.vae import WanVae
-from soul.model.wan.whisper import STRIDE, Hearing, listen
 from soul.timebase import FRAMES_PER_LATENT
-
-LATENTS_AT_ONCE = 4  # that a Whisper hears: its own activations are larger than what it answers
-
-
-def hearing_of(audio: AudioConfig, fps: int) -> Hearing:
-    """What `audio` tells a Whisper to hear; ConfigError if it is no whole number of its features.
-
-    `AudioConfig` counts mel frames and `Hearing` features, two of them each.
-    """
-    if audio.past_mels % STRIDE or audio.future_mels % STRIDE:
-        raise ConfigError(
-            f"past_mels {audio.past_mels} and future_mels {audio.future_mels} do not make whole "
-            f"features of {STRIDE} mel frames each"
-        )
-    past, ahead = audio.past_mels // STRIDE, audio.future_mels // STRIDE
-    shortest = Hearing(past, ahead, positions=2**31, fps=fps).heard
-    return Hearing(past, ahead, audio.positions or shortest, fps)
 
 
 class Scribe:
@@ -72,8 +55,7 @@ class Scribe:
 class WanSoul(nn.Module):
     """See the module's docstring, and `soul.model.sample.Actor`.
 
-    `ear` is transformers' `WhisperEncoder` with as many positions as `hearing_of` says; `scribe`
-    may live on another device.
+    `scribe` may live on another device.
     """
 
     def __init__(
@@ -82,7 +64,7 @@ class WanSoul(nn.Module):
         dit: DiT,
         vae: WanVae | TiledVae,
         codec: Codec,
-        ear: Any,
+        ear: WhisperEar | Wav2VecEar,
         scribe: Scribe,
         codebook: Codebook,
         negative: str = "",
@@ -96,7 +78,6 @@ class WanSoul(nn.Module):
         self.codec = codec
         self.scribe = scribe
         self.negative = negative
-        self.hearing = hearing_of(config.audio, config.fps)
         self.method = Method(config.solver)
         self.after_step: Callable[[], None] = lambda: None  # told of progress
         if config.dit.condition_channels and not config.clips:
@@ -113,11 +94,7 @@ class WanSoul(nn.Module):
         return torch.stack([self.scribe(prompt) for prompt in prompts]).to(self.device)
 
     def hear(self, pcm: Tensor) -> Tensor:
-        heard = [listen(self.ear, part, self.hearing) for part in pcm.split(LATENTS_AT_ONCE)]
-        tokens = torch.cat(heard)
-        if self.config.dit.audio_form == "packed":  # a row a frame
-            tokens = tokens.unflatten(1, (FRAMES_PER_LATENT, -1)).flatten(2)
-        return tokens
+        return self.ear(pcm)  # type: ignore[no-any-return]
 
     def told(self, audio: Tensor, cues: Tensor) -> Tensor:
         """These models know no cues."""
@@ -152,23 +129,32 @@ class WanSoul(nn.Module):
         With all told, v; without words, v_w; without sound, v_s:
         v + (g − 1)(v − v_w) + (g' − 1)(v − v_s). With words alone that is Wan's own guidance.
         """
-        given = self.conditioned(latents, timesteps, past)
+        given, heard = self.conditioned(latents, timesteps, past), self.heard(past)
 
         def flow(words: Tensor, audio: Tensor | None) -> Tensor:
             return self.dit(given, timesteps, words, audio, past.context).flow  # type: ignore[no-any-return]
 
-        told = answer = flow(words, past.audio).float()
+        told = answer = flow(words, heard).float()
         if (guidance := self.config.guidance) != 1:
             wordless = self.words([self.negative]).expand_as(words)
-            answer = answer + (guidance - 1) * (told - flow(wordless, past.audio).float())
+            answer = answer + (guidance - 1) * (told - flow(wordless, heard).float())
         if (guidance := self.config.audio_guidance) != 1:
-            answer = answer + (guidance - 1) * (told - flow(words, self.silence(past)).float())
+            answer = answer + (guidance - 1) * (told - flow(words, self.silence(heard)).float())
         return answer
 
-    def silence(self, past: Past) -> Tensor | None:
+    def heard(self, past: Past) -> Tensor:
+        """The sound of every latent of a pass that hears any.
+
+        Where sound is packed, the pivotal latent of a clip hears zeros, as in OmniAvatar; in
+        Soul's own form it hears nothing.
+        """
+        if self.config.dit.audio_form == "packed" and self.config.clips:
+            return torch.cat((torch.zeros_like(past.audio[:, :1]), past.audio), 1)
+        return past.audio
+
+    def silence(self, heard: Tensor) -> Tensor | None:
         """No sound at all: attention passes by, and packed features are zeros, as in OmniAvatar."""
-        packed = self.config.dit.audio_form == "packed"
-        return torch.zeros_like(past.audio) if packed else None
+        return torch.zeros_like(heard) if self.config.dit.audio_form == "packed" else None
 
     def conditioned(self, latents: Tensor, timesteps: Tensor, past: Past) -> Tensor:
         """`latents` with their conditions beside them, if there are any: [B, C + conditions, ...].

@@ -19,8 +19,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from soul.model.load import WeightsError
-from soul.model.wan.actor import LATENTS_AT_ONCE, WanSoul
-from soul.model.wan.whisper import STRIDE, TOKENS_PER_LATENT
+from soul.model.wan.actor import WanSoul
+from soul.model.wan.ears import LATENTS_AT_ONCE
+from soul.model.wan.whisper import TOKENS_PER_LATENT
 from soul.model.window import empty_window, gather
 
 HEADROOM = 0.1  # of all tensors: libraries' workspaces, an allocator's gaps; not measured on a GPU
@@ -31,7 +32,7 @@ class Meter(TorchDispatchMode):
     """Bytes of the tensors that are made inside, as long as anything refers to them."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.held = 0
         self.peak = 0
         self._live: dict[int, tuple[int, weakref.ref[Any]]] = {}
@@ -88,7 +89,8 @@ def tensors(found: Any) -> list[Tensor]:
 
 def storage_of(tensor: Tensor) -> int:
     """What tells one storage from another."""
-    return tensor.untyped_storage()._cdata
+    key: int = tensor.untyped_storage()._cdata
+    return key
 
 
 def size(module: nn.Module) -> int:
@@ -123,7 +125,7 @@ class Needs:
         parts = {
             "transformer": self.transformer,
             "codec": self.codec,
-            "Whisper": self.ear,
+            "ear": self.ear,
             "stream": self.stream,
             "at work": self.working,
         }
@@ -177,12 +179,9 @@ def first_painting(model: WanSoul) -> Any:
 
 
 def listening(model: WanSoul) -> Tensor:
-    """As many windows as the Whisper is given at once."""
-    positions = STRIDE * model.hearing.positions
+    """As many latents as are heard at once."""
     count = min(LATENTS_AT_ONCE, model.config.chunk)
-    mel = torch.zeros(count, model.config.audio.mels, positions, device=model.device)
-    found: Tensor = model.ear(mel.to(model.ear.dtype)).last_hidden_state
-    return found
+    return model.hear(torch.zeros(count, model.config.latent_samples, device=model.device))
 
 
 def passes(model: WanSoul) -> list[int]:
@@ -210,7 +209,8 @@ def passes(model: WanSoul) -> list[int]:
 def free_on(device: torch.device) -> int:
     """Bytes that may still be taken on `device`."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        free: int = torch.cuda.mem_get_info(device)[0]
+        return free
     return int(psutil.virtual_memory().available)
 
 
