@@ -105,3 +105,21 @@ def test_an_interrupted_film_goes_on_and_is_the_same(
         )
     finally:
         made.retold(folder, **{**made.CLIPS, "window": 0})
+
+
+def test_a_public_avatar_with_packed_sound_and_conditions(run: Run, tmp_path: Path) -> None:
+    """wav2vec2, a reference and a mask beside the latents, Wan2.1's VAE; guided by its sound too."""
+    model = ("--model", str(made.avatar(tmp_path / "avatar")))
+    code, out, said = run("out.mp4", "--json", "--audio-guidance", "2", *model)
+    assert code == 0, said
+    assert "has not learned" not in said
+    assert json.loads(out.splitlines()[-1])["fps"] == 25
+    shown = pictures(tmp_path / "out.mp4")
+    assert shown.shape == (23, 32, 48, 3)
+    assert len({frame.tobytes() for frame in shown}) > 11, "it moves"
+    code, _, said = run("out.mp4", "--mode", "stream", *model)
+    assert code == 1
+    assert "17 channels of conditions" in said
+    code, _, said = run("out.mp4", "--decoder", "taew2_2", *model)
+    assert code == 1
+    assert "taew2_2 decodes latents of 48 channels" in said

@@ -16,10 +16,12 @@ import sentencepiece
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 import made_checkpoints as made
 from soul.checkpoints.convert import Options, convert
-from soul.checkpoints.families import Family, VaeSizes
+from soul.checkpoints.families import Family, VaeSizes, dit_shapes, vae_shapes
+from soul.checkpoints.names import text_from_official
 from soul.model.config import DiTConfig
 from soul.model.wan.text import Umt5Sizes
 from soul.model.wan.whisper import PREFIX, SIZES, WhisperSizes, network
@@ -90,6 +92,55 @@ def converted(folder: Path) -> Path:
     retold(folder / "soul", audio=SIGHT, **CLIPS)
     save_whisper(folder / "soul" / "whisper")
     return folder / "soul"
+
+
+AVATAR = Family(
+    "tiny-avatar",
+    DiTConfig(dim=48, ffn_dim=64, layers=6, heads=2, latent_channels=16, text_dim=16, freq_dim=8),
+    VaeSizes(encoder_width=4, decoder_width=4, channels=16, patch=None, spatial=8),
+    FAMILY.text,
+)
+WAV2VEC: dict[str, Any] = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "conv_dim": (8,) * 7,
+    "num_conv_pos_embeddings": 4,
+    "num_conv_pos_embedding_groups": 2,
+}
+FEATURES = 16 * (2 + 2)
+
+
+def avatar(folder: Path) -> Path:
+    """A checkpoint of OmniAvatar's kind, converted: packed wav2vec2, conditions, Wan2.1's VAE."""
+    source, dim = folder / "source", AVATAR.dit.dim
+    source.mkdir(parents=True)
+    shapes = dit_shapes(AVATAR.dit, audio=False)
+    shapes |= {
+        "patch_embedding.weight": (dim, 2 * 16 + 1, 1, 2, 2),
+        "audio_proj.proj.weight": (32, 4 * FEATURES),
+        "audio_proj.proj.bias": (32,),
+        "audio_proj.norm_out.weight": (32,),
+        "audio_proj.norm_out.bias": (32,),
+    }
+    for number in range(2):  # before blocks 2 and 3, of 6
+        layer = f"audio_cond_projs.{number}"
+        shapes |= {f"{layer}.weight": (dim, 32), f"{layer}.bias": (dim,)}
+    save_file(made.drawn(shapes, 5), source / "model.safetensors")
+    (source / "vae").mkdir()
+    save_file(made.drawn(vae_shapes(AVATAR.vae), 6), source / "vae" / "model.safetensors")
+    text = made.text_tensors(family=AVATAR)
+    made.renamed_to(text, text_from_official, source / "text_encoder" / "model")
+    save_tokenizer(source / "tokenizer")
+    out = folder / "avatar"
+    convert(source, out, Options(kind=torch.float32, families=(AVATAR,)))
+    sight = {"past_mels": 8, "future_mels": 5, "out_dim": FEATURES, "ear": "wav2vec2"}
+    retold(out, audio=sight, chunk=3, overlap=1, steps=2, image_size=[32, 48])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        Wav2Vec2Model(Wav2Vec2Config(**WAV2VEC)).save_pretrained(out / "wav2vec2")
+    return out
 
 
 def face(path: Path) -> Path:

@@ -38,7 +38,7 @@ DEVIATION = (
     0.3971, 1.0600, 0.3943, 0.5537, 0.5444, 0.4089, 0.7468, 0.7744,
 )  # fmt: skip
 
-# The same of Wan2.1, whose VAE has 16 channels: Wan-AI/Wan2.1-T2V-1.3B-Diffusers, vae/config.json.
+# The same of Wan2.1, of 16 channels: Wan-AI/Wan2.1-T2V-1.3B-Diffusers, vae/config.json.
 MEAN_2_1 = (
     -0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508,
     0.4134, -0.0715, 0.5517, -0.3632, -0.1922, -0.9497, 0.2503, -0.2921,
