@@ -108,7 +108,7 @@ def test_an_interrupted_film_goes_on_and_is_the_same(
 
 
 def test_a_public_avatar_with_packed_sound_and_conditions(run: Run, tmp_path: Path) -> None:
-    """wav2vec2, a reference and a mask beside the latents, Wan2.1's VAE; guided by its sound too."""
+    """wav2vec2, a reference and a mask beside the latents, Wan2.1's VAE; its sound guides too."""
     model = ("--model", str(made.avatar(tmp_path / "avatar")))
     code, out, said = run("out.mp4", "--json", "--audio-guidance", "2", *model)
     assert code == 0, said

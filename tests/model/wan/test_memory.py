@@ -9,7 +9,19 @@ import torch
 import made_actor as made
 from soul.model.load import WeightsError
 from soul.model.wan import memory
-from soul.model.wan.memory import Fused, Meter, check_room, free_on, metered, needs, passes
+from soul.model.wan.actor import WanSoul
+from soul.model.wan.codec import FullCodec
+from soul.model.wan.memory import (
+    Fused,
+    Meter,
+    check_room,
+    free_on,
+    metered,
+    needs,
+    one_tile,
+    passes,
+)
+from soul.model.wan.tiles import TiledVae, Tiling
 
 KILO = 1000
 
@@ -85,6 +97,23 @@ def test_a_stream_holds_its_keys() -> None:
     keys = 2 * 3 * 6 * 48 * 2 * 4
     clip, stream = (needs(made.actor(c, "meta")).stream for c in (made.CLIPS, made.STREAM))
     assert stream - clip == keys
+
+
+def test_tiles_hold_one_tile_at_a_time() -> None:
+    """What the others remember lies in the CPU's memory."""
+    config = replace(made.CLIPS, image_size=(1024, 1024))
+    whole = made.actor(config, "meta")
+    tiled = one_tile(whole)
+    assert tiled is whole
+    tiles = TiledVae(whole.inner_vae, Tiling(32, 8))
+    parts = whole.dit, tiles, FullCodec(tiles), whole.ear, whole.scribe, whole.codebook
+    tiled = WanSoul(config, *parts)
+    assert (one_tile(tiled).config.height, one_tile(tiled).config.width) == (512, 512)
+    least, most = needs(tiled), needs(whole)
+    assert least.stream * 4 == most.stream
+    assert least.transformer == most.transformer
+    small = made.actor(replace(made.CLIPS, image_size=(512, 512)), "meta")
+    assert least.stream == needs(small).stream
 
 
 def test_too_little_memory_is_one_sentence() -> None:

@@ -7,7 +7,7 @@ not seen: `HEADROOM` stands for it. It knows no files.
 
 import weakref
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psutil
@@ -20,11 +20,15 @@ from torch.utils._pytree import tree_leaves
 
 from soul.model.load import WeightsError
 from soul.model.wan.actor import WanSoul
+from soul.model.wan.codec import FullCodec
 from soul.model.wan.ears import LATENTS_AT_ONCE
+from soul.model.wan.tiles import TiledVae
 from soul.model.wan.whisper import TOKENS_PER_LATENT
 from soul.model.window import empty_window, gather
+from soul.timebase import FRAMES_PER_LATENT
 
 HEADROOM = 0.1  # of all tensors: libraries' workspaces, an allocator's gaps; not measured on a GPU
+TILED = 2  # times a picture in float32: tiles overlap, and are joined into another
 GIGA = 1e9
 
 
@@ -136,14 +140,18 @@ class Needs:
 def needs(model: WanSoul, text: int = 0) -> Needs:
     """What one stream of `model`, which lies on the meta device, takes."""
     with Fused():
-        painting = first_painting(model)
+        single = one_tile(model)
+        painter = single if isinstance(model.codec, FullCodec) else model
+        painting = first_painting(painter)
         window = empty_window(model.config, model.device, model.dit.dtype)
         keys = window.keys, window.values, window.sink_keys, window.sink_values
+        # Tiles' pictures wait until all are there, and are blended in float32.
+        shown = 0 if single is model else TILED * held(picture_of(model)) * FRAMES_PER_LATENT
         peaks = [
             *passes(model),
-            metered(lambda: model.codec.next(latents_of(model, 1), painting)),
-            metered(lambda: first_painting(model)),
-            metered(lambda: model.still(picture_of(model))),
+            shown + metered(lambda: painter.codec.next(latents_of(painter, 1), painting)),
+            shown + metered(lambda: first_painting(painter)),
+            shown + metered(lambda: single.still(picture_of(single))),
             metered(lambda: listening(model)),
         ]
     return Needs(
@@ -154,6 +162,20 @@ def needs(model: WanSoul, text: int = 0) -> Needs:
         working=max(peaks),
         text=text,
     )
+
+
+def one_tile(model: WanSoul) -> WanSoul:
+    """The model of one tile's pictures alone, where its VAE works in tiles; else itself.
+
+    All that the other tiles remember lies in the CPU's memory.
+    """
+    if not isinstance(model.vae, TiledVae):
+        return model
+    vae, side = model.inner_vae, model.vae.tiling.side * model.inner_vae.config.spatial
+    size = min(model.config.height, side), min(model.config.width, side)
+    codec = FullCodec(vae) if isinstance(model.codec, FullCodec) else model.codec
+    config = replace(model.config, image_size=size)
+    return WanSoul(config, model.dit, vae, codec, model.ear, model.scribe, model.codebook)
 
 
 def metered(run: Any) -> int:

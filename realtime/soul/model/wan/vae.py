@@ -108,6 +108,13 @@ class VaeState:
     shape: torch.Size | None = None  # (B, C, H, W) of all that is pushed
 
 
+def moved(state: VaeState, device: torch.device) -> VaeState:
+    """The same state on `device`; of what lies there already nothing is copied."""
+    features = tuple(f.to(device) if isinstance(f, Tensor) else f for f in state.features)
+    waiting = None if state.waiting is None else state.waiting.to(device)
+    return VaeState(features, state.latents, waiting, state.shape)
+
+
 def network(config: WanVaeConfig) -> Any:
     """diffusers' `AutoencoderKLWan` of these sizes, with random weights."""
     folded = COLOURS * config.patch**2
