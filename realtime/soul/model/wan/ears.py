@@ -35,7 +35,7 @@ def hearing_of(audio: AudioConfig, fps: int) -> Hearing:
 
 
 class WhisperEar(nn.Module):
-    """[n, latent_samples] → Whisper's features [n, 8, width], or in rows, a frame each, [n, 4, …]."""
+    """[n, latent_samples] → Whisper's features [n, 8, width], or [n, 4, 2 width]: a frame a row."""
 
     def __init__(self, net: Any, hearing: Hearing, rows: bool) -> None:
         """`net` is transformers' `WhisperEncoder` with as many positions as `hearing` says."""
