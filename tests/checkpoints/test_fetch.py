@@ -82,7 +82,7 @@ def test_an_interrupted_download_goes_on_where_it_was(hub: Hub, tmp_path: Path) 
 def test_a_file_with_the_wrong_hash_is_removed(hub: Hub, tmp_path: Path) -> None:
     hub.spoilt.add(WEIGHTS)
     said = refused(hub, tmp_path)
-    assert f"{tmp_path / WEIGHTS} came with the wrong hash" in said
+    assert f"{tmp_path / WEIGHTS} has the wrong hash" in said
     assert f"the hub says {hashlib.sha256(LARGE).hexdigest()}" in said
     assert not (tmp_path / WEIGHTS).exists()
     (tmp_path / "config.json").unlink()

@@ -108,8 +108,9 @@ def test_a_damaged_file_is_known_by_its_folders_hashes(tmp_path: Path) -> None:
     (source / "model.safetensors").write_bytes(b"as publishe!")
     with pytest.raises(CheckpointError, match=r"model.safetensors is damaged: its SHA-256 is"):
         undamaged(source, untold)
-    assert told_of(tmp_path / "elsewhere") is None
-    undamaged(tmp_path / "elsewhere", untold)
+    (tmp_path / "elsewhere" / "weights").mkdir(parents=True)
+    assert told_of(tmp_path / "elsewhere" / "weights") is None
+    undamaged(tmp_path / "elsewhere" / "weights", untold)
 
 
 def test_a_file_is_renamed_by_any_map(tmp_path: Path) -> None:

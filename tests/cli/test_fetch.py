@@ -1,7 +1,9 @@
 """`soul fetch` from outside: a hub on loopback, licences, and names that are not known."""
 
 import json
+import logging
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,18 @@ from soul.checkpoints.manifest import FETCHED
 from soul.cli import extras
 from soul.cli.main import app
 
+
+class Heard(logging.Handler):
+    """What a library says to its log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
 FREE = Known("tiny", "soul/tiny", "MIT", "a test", ("*.json",), needs=("wan2.2-ti2v-5b",))
 STRICT = Known(
     "strict", "soul/tiny", "for nobody's profit", "a test", ("*.json",), commercial=False
@@ -22,13 +36,19 @@ STRICT = Known(
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub that everything is fetched from, two names, and a home of one's own."""
     monkeypatch.setenv("SOUL_HOME", str(tmp_path))
     monkeypatch.setattr(catalogue, "CATALOGUE", (FREE, STRICT))
     with serving(Hub("soul/tiny", {"config.json": b"{}"})) as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-        yield tmp_path
+        yield hub
+
+
+@pytest.fixture
+def house(hub: Hub, tmp_path: Path) -> Path:
+    """The home, with the hub at work."""
+    return tmp_path
 
 
 def run(*arguments: str) -> Result:
@@ -56,6 +76,23 @@ def test_a_strict_licence_is_shown_first_and_remembered(house: Path, tmp_path: P
     assert again.exit_code == 0
     assert "money" not in again.stderr
     assert json.loads((house / "licences.json").read_text()) == ["strict: for nobody's profit"]
+
+
+def test_an_interrupted_download_is_one_sentence(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between the client's own retries
+    log, heard = logging.getLogger("huggingface_hub"), Heard()
+    monkeypatch.setattr(log, "level", log.level)
+    log.addHandler(heard)
+    hub.cut["config.json"] = 0
+    result = run("tiny", "--out", str(tmp_path / "out"))
+    log.removeHandler(heard)
+    assert result.exit_code == 1
+    assert "error: the download of config.json was interrupted at 0 of 2 bytes" in result.stderr
+    assert heard.records == []
+    hub.cut.clear()
+    assert run("tiny", "--out", str(tmp_path / "out")).exit_code == 0
 
 
 def test_an_unknown_name_lists_the_names(house: Path) -> None:

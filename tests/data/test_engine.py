@@ -170,6 +170,17 @@ def test_what_was_spoilt_between_two_runs_is_told(
     assert words in str(caught.value)
 
 
+def test_a_run_that_decided_nothing_binds_nobody(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    misspelt = replace(CONFIG, face=FaceConfig(detector="yunet.onx"))
+    with pytest.raises(Killed):
+        go(folder, Judges(out, until=0), misspelt)
+    summary, _ = go(folder, Judges(out))
+    assert summary.videos == 8
+    with pytest.raises(StopError, match=r"begun otherwise: face.detector was '', is 'yunet.onx'"):
+        go(folder, Judges(out), misspelt)
+
+
 def test_another_configuration_is_refused(folder: Path, tmp_path: Path) -> None:
     go(folder, Judges(tmp_path / "out"))
     with pytest.raises(StopError, match=r"begun otherwise: face.share was 0.8, is 0.5; expected"):

@@ -1,5 +1,6 @@
 """`soul fetch`: a known checkpoint, downloaded; and where licences are shown and agreed to."""
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -41,6 +42,7 @@ def fetch(
     from soul.checkpoints.licences import home
     from soul.checkpoints.sources import CheckpointError
 
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries are no trouble yet
     try:
         entry = known(name)
     except CheckpointError as error:

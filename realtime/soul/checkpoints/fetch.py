@@ -171,7 +171,7 @@ def checked(folder: Path, file: Remote, published: str, told: Told) -> File:
         if expected and mine != expected:
             path.unlink()
             raise CheckpointError(
-                f"{path} came with the wrong hash {mine}, {whose} {expected}; it was removed, "
+                f"{path} has the wrong hash {mine}, {whose} {expected}; it was removed, "
                 "run it again"
             )
     return File(file.path, path.stat().st_size, found)

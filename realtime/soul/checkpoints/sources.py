@@ -8,6 +8,7 @@ models nor their names.
 import json
 import pickle
 import struct
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,7 +172,9 @@ def open_pickle(path: Path) -> Tensors:
     if start != ZIPPED and not start.startswith(BARE):
         raise CheckpointError(f"{path} is no PyTorch file: it begins with {start!r}")
     try:
-        found = torch.load(path, map_location="cpu", mmap=start == ZIPPED, weights_only=True)
+        with warnings.catch_warnings():  # torch's, of odd pickles: the sentence below is enough
+            warnings.simplefilter("ignore")
+            found = torch.load(path, map_location="cpu", mmap=start == ZIPPED, weights_only=True)
     except pickle.UnpicklingError:
         raise CheckpointError(
             f"{path} is a pickle that holds more than tensors; it is not opened, since such a file "

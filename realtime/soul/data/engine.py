@@ -266,14 +266,18 @@ def find_videos(folder: Path, out: Path) -> tuple[dict[str, int], int]:
 
 
 def begin(out: Path, config: DataConfig) -> None:
-    """Makes a run's folder, or checks that the one which is there was made with `config`."""
+    """Makes a run's folder, or checks that the one which is there was made with `config`.
+
+    A run that ended before it decided anything (a detector that is not there) binds nobody.
+    """
     if sentence := problem(config):
         raise StopError(sentence)
-    noted = out / CONFIG
+    noted, journal = out / CONFIG, out / JOURNAL
     try:
+        decided = journal.is_file() and journal.stat().st_size > 0
         for name in (STAGED, SHARDS):
             (out / name).mkdir(parents=True, exist_ok=True)
-        if not noted.exists():
+        if not noted.exists() or not decided:
             part = noted.with_suffix(".part")
             part.write_text(json.dumps(config.to_json(), indent=1), encoding="utf-8")
             part.replace(noted)
