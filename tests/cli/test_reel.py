@@ -28,7 +28,8 @@ def reel(path: Path, **plan: object) -> Reel:
 def read(path: Path) -> tuple[list[NDArray[np.uint8]], list[float]]:
     with av.open(str(path)) as film:
         shown = list(film.decode(video=0))
-        return [f.to_ndarray(format="rgb24") for f in shown], [float(f.time or 0) for f in shown]
+        times = [float(f.time or 0) for f in shown]
+        return list(np.stack([f.to_ndarray(format="rgb24") for f in shown])), times
 
 
 def test_takes_become_one_film(tmp_path: Path) -> None:

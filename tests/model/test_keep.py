@@ -10,9 +10,10 @@ from torch import Tensor
 
 import made_actor
 from soul.model import sample
-from soul.model.config import SOUL_TEST
+from soul.model.config import SOUL_TEST, SoulConfig
 from soul.model.keep import kept, taken_up
 from soul.model.sample import Soul, Strokes
+from soul.model.vae import Reference
 
 CLIPS: dict[str, Any] = {"window": 0, "overlap": 1, "chunk": 2}
 
@@ -23,7 +24,7 @@ def strokes(painting: Strokes) -> list[Tensor]:
 
 
 def painted(values: list[Tensor]) -> Strokes:
-    return Strokes(sample.Reference(*values[:3]), values[3])
+    return Strokes(Reference(*values[:3]), values[3])
 
 
 @pytest.mark.parametrize("changes", [{}, CLIPS], ids=["stream", "clips"])
@@ -52,7 +53,7 @@ def test_a_stream_goes_on_where_it_was(
 
 @pytest.mark.parametrize("config", [made_actor.CLIPS, made_actor.STREAM], ids=["clip", "stream"])
 @torch.no_grad()
-def test_so_does_one_of_a_large_model(config: sample.SoulConfig, tmp_path: Path) -> None:
+def test_so_does_one_of_a_large_model(config: SoulConfig, tmp_path: Path) -> None:
     model, portrait = made_actor.actor(config), torch.zeros(3, 64, 96)
     state = sample.open_stream(model, portrait, "calm", 5)
     heard = torch.randn(3, 1, config.window_samples) * 0.1

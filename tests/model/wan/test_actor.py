@@ -136,7 +136,11 @@ def test_conditions_are_the_reference_and_a_mask() -> None:
 
 @torch.no_grad()
 def test_packed_sound_and_its_silence_are_zeros_for_the_portrait() -> None:
-    packed = {"audio_form": "packed", "audio_blocks": (1,), "audio_dim": 2 * made.WIDTH}
+    packed: dict[str, Any] = {
+        "audio_form": "packed",
+        "audio_blocks": (1,),
+        "audio_dim": 2 * made.WIDTH,
+    }
     audio = replace(made.CLIPS.audio, out_dim=2 * made.WIDTH)
     base = replace(made.CLIPS, audio=audio, dit=replace(made.CLIPS.dit, **packed))
     model = made.actor(base)

@@ -6,7 +6,7 @@ not seen: `HEADROOM` stands for it. It knows no files.
 """
 
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -178,9 +178,10 @@ def one_tile(model: WanSoul) -> WanSoul:
     return WanSoul(config, model.dit, vae, codec, model.ear, model.scribe, model.codebook)
 
 
-def metered(run: Any) -> int:
+def metered(run: Callable[[], object]) -> int:
     """The most bytes that `run` holds at once."""
-    with Meter() as meter:
+    meter = Meter()
+    with meter:
         run()
     return meter.peak
 
