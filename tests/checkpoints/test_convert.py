@@ -218,7 +218,7 @@ def test_licences_are_agreed_to_before_anything_is_written(source: Path, tmp_pat
 
 
 def test_what_cannot_serve_yet_says_so(converted: Path) -> None:
-    with pytest.raises(WeightsError, match="is a converted checkpoint, whose parts nothing joins"):
+    with pytest.raises(WeightsError, match="is a converted checkpoint, which soul animate"):
         load(str(converted))
 
 
