@@ -22,6 +22,7 @@ from soul.model.load import read_config
 from soul.model.wan import text as umt5
 from soul.model.wan.actor import WanSoul
 from soul.model.wan.codec import EvaeCodec, FullCodec, TaeCodec
+from soul.model.wan.ears import Wav2VecEar
 from soul.model.wan.evae import Evae, EvaeConfig
 from soul.model.wan.fp8 import STORED
 from soul.model.wan.tae import Tae
@@ -106,6 +107,22 @@ def test_bf16_and_eight_bits(folder: Path) -> None:
     truth, *found = (m.dit(latent, times, words, audio, None).flow for m in (exact, half, eight))
     for flow, most in zip(found, (0.02, 0.1), strict=True):
         assert float((flow - truth).norm() / truth.norm()) < most
+
+
+def test_a_public_avatar_is_laid_out_with_its_own_listener(tmp_path: Path) -> None:
+    folder = made.avatar(tmp_path)
+    config = read_config(folder)
+    assert (config.fps, config.tells_given, config.audio.ear) == (25, False, "wav2vec2")
+    assert (config.guidance, config.audio_guidance, config.clips) == (5.0, 5.0, True)
+    assert config.dit.condition_channels == 17
+    model = loaded(folder)
+    assert isinstance(model.ear, Wav2VecEar)
+    assert (model.inner_vae.config.channels, model.inner_vae.config.spatial) == (16, 8)
+    with pytest.raises(CheckpointError, match="taew2_2 decodes latents of 48 channels"):
+        lay_out(folder, replace(EXACT, decoder="taew2_2"))
+    shutil.rmtree(folder / "wav2vec2")
+    with pytest.raises(CheckpointError, match="soul fetch wav2vec2-base-960h"):
+        lay_out(folder, EXACT)
 
 
 def test_light_decoders_take_the_full_ones_place(own: Path) -> None:

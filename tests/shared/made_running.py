@@ -99,6 +99,9 @@ AVATAR = Family(
     DiTConfig(dim=48, ffn_dim=64, layers=6, heads=2, latent_channels=16, text_dim=16, freq_dim=8),
     VaeSizes(encoder_width=4, decoder_width=4, channels=16, patch=None, spatial=8),
     FAMILY.text,
+    fps=16,
+    heard_fps=25,
+    tells_given=False,
 )
 WAV2VEC: dict[str, Any] = {
     "hidden_size": 16,

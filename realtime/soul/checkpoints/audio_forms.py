@@ -15,13 +15,11 @@ import torch
 
 from soul.checkpoints.compare import Shape
 from soul.checkpoints.sources import CheckpointError, Entry, Tensors
-from soul.model.config import AudioConfig, DiTConfig
+from soul.model.config import DiTConfig
 from soul.timebase import FRAMES_PER_LATENT
 
 # Jogg-Avatar, the one of its kind on 48 channels, keeps the film's edge: cells that are not masked.
 JOGG_CHANNELS, JOGG_EDGE = 48, 3
-# 3 s of past and one picture ahead; the public code hears the whole recording.
-WAV2VEC2 = AudioConfig(past_mels=300, future_mels=5, ear="wav2vec2")
 FRONT = "audio_front."  # names that go to a part of their own: what makes audio tokens of features
 
 Shapes = Mapping[str, Shape]

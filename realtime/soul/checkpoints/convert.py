@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from soul.checkpoints import families
-from soul.checkpoints.audio_forms import FRONT, PLAIN, WAV2VEC2, Form, chosen, form_of
+from soul.checkpoints.audio_forms import FRONT, PLAIN, Form, chosen, form_of
 from soul.checkpoints.catalogue import CATALOGUE, known
 from soul.checkpoints.compare import Shape, compare, grouped, row
 from soul.checkpoints.families import FAMILIES, Family, family_of, is_audio
@@ -56,12 +56,17 @@ from soul.checkpoints.parts import (
     undamaged,
 )
 from soul.checkpoints.sources import CheckpointError, Tensors, open_tensors
-from soul.model.config import SOUL_5B, DiTConfig, SoulConfig, in_clips, to_dict
+from soul.model.config import SOUL_5B, AudioConfig, DiTConfig, SoulConfig, in_clips, to_dict
 from soul.model.load import CONFIG, WeightsError, read_config
 
 AUDIO_FRONT = FRONT.removesuffix(".")
 # As Wan2.2-TI2V-5B is sampled (its own configuration): clips, many steps, guided.
 WAN_STEPS, WAN_SOLVER, WAN_GUIDANCE = 50, "unipc", 5.0
+# Public code hears the whole recording; here 3 s of past, and one picture (two at 24) ahead.
+WAV2VEC2 = {
+    25: AudioConfig(past_mels=300, future_mels=5, ear="wav2vec2"),
+    24: AudioConfig(past_mels=300, future_mels=8, ear="wav2vec2"),
+}
 STUDENTS_CHUNK = 3  # latents that the public causal students make together
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 BODY = "blocks.0.ffn.0.weight"  # an adapter has none: it changes another's
@@ -304,8 +309,12 @@ def origins_of(source: Path, dit: Transformer, options: Options) -> tuple[Origin
 
 def soul_config(name: str, dit: Transformer, origins: tuple[Origin, ...]) -> SoulConfig:
     """The 5B's settings with this transformer's sizes, and the way its origin is sampled."""
-    sizes = dit.family.vae
-    audio = WAV2VEC2 if dit.config.audio_form == "packed" else SOUL_5B.audio
+    sizes, packed = dit.family.vae, dit.config.audio_form == "packed"
+    fps, audio = dit.family.fps, SOUL_5B.audio
+    if packed:
+        fps, audio = dit.family.heard_fps, WAV2VEC2[dit.family.heard_fps]
+    elif hears(dit):
+        fps = SOUL_5B.fps
     config = replace(
         SOUL_5B,
         name=name,
@@ -313,13 +322,16 @@ def soul_config(name: str, dit: Transformer, origins: tuple[Origin, ...]) -> Sou
         audio=replace(audio, out_dim=dit.config.audio_dim),
         text=replace(SOUL_5B.text, dim=dit.config.text_dim),
         vae=replace(SOUL_5B.vae, channels=sizes.channels, spatial=sizes.spatial),
-        fps=SOUL_5B.fps if hears(dit) else dit.family.fps,
+        fps=fps,
+        tells_given=dit.family.tells_given,
     )
-    student = few_steps(origins)
-    if student is not None:
-        return replace(config, steps=student, chunk=STUDENTS_CHUNK)
-    many = replace(config, steps=WAN_STEPS, solver=WAN_SOLVER, guidance=WAN_GUIDANCE)
-    return in_clips(many)
+    if (steps := few_steps(origins)) is None:
+        sound = WAN_GUIDANCE if packed else SOUL_5B.audio_guidance
+        guided = replace(config, guidance=WAN_GUIDANCE, audio_guidance=sound)
+        return in_clips(replace(guided, steps=WAN_STEPS, solver=WAN_SOLVER))
+    if dit.config.condition_channels:  # which are laid beside clips
+        return in_clips(replace(config, steps=steps))
+    return replace(config, steps=steps, chunk=STUDENTS_CHUNK)
 
 
 def few_steps(origins: tuple[Origin, ...]) -> int | None:

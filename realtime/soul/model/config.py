@@ -151,6 +151,7 @@ class SoulConfig:
     solver: str = "euler"  # how a step is taken; the others are those of `model.wan.solvers`
     guidance: float = 1.0  # away from the negative prompt; 1: none, one pass a step
     audio_guidance: float = 1.0  # away from silence
+    tells_given: bool = True  # latents that are given carry timestep 0; False: that of the others
     fps: int = FRAME_RATE  # pictures a second; a call shows 25
     centroids: int = 1024
     cue_width: int = 0  # of the encoder that tells of blinks and listening; 0: it is not told

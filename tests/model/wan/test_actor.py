@@ -104,31 +104,47 @@ def test_guidance_leads_away_from_the_negative_prompt_and_from_silence() -> None
     def flow(words: Tensor, audio: Tensor | None) -> Tensor:
         return model.dit(latents, times, words, audio, None).flow  # type: ignore[no-any-return]
 
-    told, wordless, deaf = flow(words, past.audio), flow(negative, past.audio), flow(words, None)
-    for text, audio in ((1.0, 1.0), (5.0, 1.0), (1.0, 3.0), (5.0, 3.0)):
+    told, wordless, alone, least = (
+        flow(words, past.audio),
+        flow(negative, past.audio),
+        flow(words, None),
+        flow(negative, None),
+    )
+    for text, audio, wanted in (
+        (1.0, 1.0, told),
+        (5.0, 1.0, wordless + 5 * (told - wordless)),  # Wan's own
+        (1.0, 3.0, alone + 3 * (told - alone)),
+        (4.5, 4.5, least + 4.5 * (told - least)),
+        (5.0, 3.0, least + 5 * (alone - least) + 3 * (told - alone)),
+    ):
         model.config = replace(model.config, guidance=text, audio_guidance=audio)
-        wanted = told + (text - 1) * (told - wordless) + (audio - 1) * (told - deaf)
         answer = model.answer(latents, times, words, past)
         torch.testing.assert_close(answer, wanted, atol=1e-5, rtol=1e-5)
-    model.config = replace(model.config, guidance=5.0, audio_guidance=1.0)
-    wans_own = wordless + 5.0 * (told - wordless)
-    answer = model.answer(latents, times, words, past)
-    torch.testing.assert_close(answer, wans_own, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_where_wan_2_1_is_told_one_timestep_given_latents_carry_it_too() -> None:
+    model = made.actor(replace(made.CLIPS, tells_given=False))
+    past, words = past_of(model), model.words(["glad"])
+    latents = torch.cat((past.clean, torch.randn(1, 48, 3, 4, 6)), 2)
+    answer = model.answer(latents, torch.tensor([[0.0, 500.0, 500.0, 500.0]]), words, past)
+    wanted = model.dit(latents, torch.tensor([500.0]), words, past.audio, None).flow
+    torch.testing.assert_close(answer, wanted, atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
 def test_conditions_are_the_reference_and_a_mask() -> None:
     model = made.actor(condition_channels=49, condition_edge=1)
-    past = past_of(model)
-    latents = torch.cat((past.clean, torch.randn(1, 48, 3, 4, 6)), 2)
-    given = model.conditioned(latents, torch.tensor([[0.0, 9.0, 9.0, 0.0]]), past)
+    first = past_of(model).clean
+    past = Past(torch.cat((first, first + 1), 2), past_of(model).audio, None)  # and an overlap
+    latents = torch.cat((past.clean, torch.randn(1, 48, 2, 4, 6)), 2)
+    given = model.conditioned(latents, past)
     assert torch.equal(given[:, :48], latents)
-    assert torch.equal(given[:, 48:96], past.clean.expand(-1, -1, 4, -1, -1))
+    assert torch.equal(given[:, 48:96], first.expand(-1, -1, 4, -1, -1))
     mask = given[0, 96]
-    assert not mask[0].any()
-    assert not mask[3].any()
-    assert torch.equal(mask[1], mask[2])
-    assert mask[1].sum() == mask[1, 1:-1, 1:-1].sum() == 2 * 4
+    assert not mask[:2].any()
+    assert torch.equal(mask[2], mask[3])
+    assert mask[2].sum() == mask[2, 1:-1, 1:-1].sum() == 2 * 4
     model.answer(latents, torch.zeros(1, 4), model.words(["calm"]), past)
     with pytest.raises(ConfigError, match="49 channels of conditions"):
         made.actor(made.STREAM, condition_channels=49)

@@ -63,6 +63,16 @@ def test_wav2vec2_answers_with_all_its_layers_a_picture_each() -> None:
     torch.testing.assert_close(tokens[3], wanted[0, 10:14], atol=1e-4, rtol=1e-4)
 
 
+@torch.no_grad()
+def test_at_24_pictures_a_second_its_window_is_longer() -> None:
+    audio = replace(AUDIO, past_mels=25, future_mels=8)  # six pictures, four, two
+    config = replace(CONFIG, audio=replace(audio, out_dim=made.WIDTH), fps=24)
+    ear = Wav2VecEar(wav2vec(), audio, fps=24)
+    assert (ear.past, ear.net.feature_extractor.pictures) == (6, 12)
+    assert config.latent_samples - 400 == 12 * 16_000 // 24
+    assert ear(noise(1, config.latent_samples)).shape == (1, 4, 64)
+
+
 def test_wav2vec2_hears_whole_pictures() -> None:
     for audio, fps in ((replace(AUDIO, past_mels=41), 25), (AUDIO, 24)):
         with pytest.raises(ConfigError, match="wav2vec2 hears whole ones"):

@@ -124,23 +124,30 @@ class WanSoul(nn.Module):
         return torch.cat(shown), kept
 
     def answer(self, latents: Tensor, timesteps: Tensor, words: Tensor, past: Past) -> Tensor:
-        """One pass, and one more for each of the two guidances that is not 1.
+        """One pass without guidance, two with one kind or with both alike, three with two kinds.
 
-        With all told, v; without words, v_w; without sound, v_s:
-        v + (g − 1)(v − v_w) + (g' − 1)(v − v_s). With words alone that is Wan's own guidance.
+        Both kinds lead from neither words nor sound to words alone, and on to both, as OmniAvatar
+        has it; one kind alone leaves the other told, which for words is Wan's own guidance.
         """
-        given, heard = self.conditioned(latents, timesteps, past), self.heard(past)
+        given, heard = self.conditioned(latents, past), self.heard(past)
+        if not self.config.tells_given:
+            timesteps = timesteps.amax(1, keepdim=True).expand_as(timesteps)
 
         def flow(words: Tensor, audio: Tensor | None) -> Tensor:
-            return self.dit(given, timesteps, words, audio, past.context).flow  # type: ignore[no-any-return]
+            found = self.dit(given, timesteps, words, audio, past.context).flow
+            return found.float()  # type: ignore[no-any-return]
 
-        told = answer = flow(words, heard).float()
-        if (guidance := self.config.guidance) != 1:
-            wordless = self.words([self.negative]).expand_as(words)
-            answer = answer + (guidance - 1) * (told - flow(wordless, heard).float())
-        if (guidance := self.config.audio_guidance) != 1:
-            answer = answer + (guidance - 1) * (told - flow(words, self.silence(heard)).float())
-        return answer
+        told = flow(words, heard)
+        by_words, by_sound = self.config.guidance, self.config.audio_guidance
+        if by_words == by_sound == 1:
+            return told
+        silence = heard if by_sound == 1 else self.silence(heard)
+        wordless = words if by_words == 1 else self.words([self.negative]).expand_as(words)
+        least = flow(wordless, silence)
+        if 1 in (by_words, by_sound) or by_words == by_sound:
+            return least + max(by_words, by_sound) * (told - least)
+        alone = flow(words, silence)
+        return least + by_words * (alone - least) + by_sound * (told - alone)
 
     def heard(self, past: Past) -> Tensor:
         """The sound of every latent of a pass that hears any.
@@ -156,7 +163,7 @@ class WanSoul(nn.Module):
         """No sound at all: attention passes by, and packed features are zeros, as in OmniAvatar."""
         return torch.zeros_like(heard) if self.config.dit.audio_form == "packed" else None
 
-    def conditioned(self, latents: Tensor, timesteps: Tensor, past: Past) -> Tensor:
+    def conditioned(self, latents: Tensor, past: Past) -> Tensor:
         """`latents` with their conditions beside them, if there are any: [B, C + conditions, ...].
 
         As OmniAvatar and Jogg-Avatar have them: the reference's latent at every moment, and a mask
@@ -168,8 +175,7 @@ class WanSoul(nn.Module):
         mask = torch.zeros_like(latents[:, :1])
         edge = self.config.dit.condition_edge
         rows, columns = (slice(edge, side - edge) for side in latents.shape[-2:])
-        made = (timesteps > 0).to(mask)[:, None, :, None, None]
-        mask[..., rows, columns] = made
+        mask[:, :, past.clean.shape[2] :, rows, columns] = 1
         return torch.cat((latents, reference, mask), 1)
 
     def solve(self, flow: Flow, noise: Tensor, steps: int) -> Tensor:

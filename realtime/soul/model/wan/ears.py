@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from soul.model.config import AudioConfig, ConfigError
 from soul.model.wan.whisper import STRIDE, Hearing, listen
-from soul.timebase import AUDIO_RATE, FRAMES_PER_LATENT, MEL_HOP, MEL_WINDOW, exact_div
+from soul.timebase import AUDIO_RATE, FRAMES_PER_LATENT, MEL_HOP, MEL_WINDOW
 
 LATENTS_AT_ONCE = 4  # that are heard: an encoder's own activations are larger than its answers
 SILENT = 1e-7  # beside the variance, as transformers' Wav2Vec2FeatureExtractor has it
@@ -53,15 +53,14 @@ class WhisperEar(nn.Module):
 class Paced(nn.Module):
     """wav2vec2's convolutions, their features moved to one a picture, as OmniAvatar has it."""
 
-    def __init__(self, inner: nn.Module, frame_samples: int) -> None:
+    def __init__(self, inner: nn.Module, pictures: int) -> None:
         super().__init__()
         self.inner = inner
-        self.frame_samples = frame_samples
+        self.pictures = pictures
 
     def forward(self, pcm: Tensor) -> Tensor:
-        """[n, samples] → [n, channels, frames]."""
-        frames = exact_div(pcm.shape[1], self.frame_samples)
-        return F.interpolate(self.inner(pcm), frames, mode="linear", align_corners=True)
+        """[n, samples] → [n, channels, pictures]."""
+        return F.interpolate(self.inner(pcm), self.pictures, mode="linear", align_corners=True)
 
 
 class Wav2VecEar(nn.Module):
@@ -71,23 +70,29 @@ class Wav2VecEar(nn.Module):
     """
 
     def __init__(self, net: Any, audio: AudioConfig, fps: int) -> None:
-        """`net` is transformers' `Wav2Vec2Model`; ConfigError if frames are no whole mel hops."""
+        """`net` is transformers' `Wav2Vec2Model`; ConfigError if a window holds parts of pictures.
+
+        Half a mel window on either side is Whisper's alone, and is left out.
+        """
         super().__init__()
-        hops, rest = divmod(AUDIO_RATE, fps * MEL_HOP)
-        if rest or audio.past_mels % hops or (audio.future_mels - 1) % hops:
+        pair = STRIDE * MEL_HOP
+        own = -(-FRAMES_PER_LATENT * AUDIO_RATE // (fps * pair)) * pair
+        past, rest = divmod(audio.past_mels * MEL_HOP * fps, AUDIO_RATE)
+        ahead, more = divmod((own + (audio.future_mels - 1) * MEL_HOP) * fps, AUDIO_RATE)
+        if rest or more:
             raise ConfigError(
                 f"past_mels {audio.past_mels} and future_mels {audio.future_mels} at {fps} "
-                "pictures a second leave parts of one; wav2vec2 hears whole ones and a mel frame"
+                "pictures a second leave parts of one; wav2vec2 hears whole ones"
             )
-        self.past = audio.past_mels // hops
-        net.feature_extractor = Paced(net.feature_extractor, hops * MEL_HOP)
+        self.past = past
+        net.feature_extractor = Paced(net.feature_extractor, past + ahead)
         self.net = net
 
     def forward(self, pcm: Tensor) -> Tensor:
         return torch.cat([self.heard(part) for part in pcm.split(LATENTS_AT_ONCE)])
 
     def heard(self, pcm: Tensor) -> Tensor:
-        """Half a mel window on either side is Whisper's alone, and is left out."""
+        """As many latents as go through at once."""
         half = MEL_WINDOW // 2
         sound = pcm[:, half:-half]
         variance, mean = torch.var_mean(sound, -1, correction=0, keepdim=True)
