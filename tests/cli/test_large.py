@@ -1,5 +1,6 @@
 """Large models at the command line: found, allowed, told what they take; and live as well."""
 
+import json
 import pickle
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import torch
 from typer.testing import CliRunner
 
 import made_running as made
+from soul.checkpoints.layout import open_part
 from soul.checkpoints.manifest import MANIFEST, Origin, read_manifest, write_manifest
 from soul.cli.large import MARK, LoadLarge, admitted, is_large
 from soul.cli.main import app
@@ -91,6 +93,19 @@ def test_the_same_folder_serves_live_through_the_same_engine(performer: Performs
     assert {event.pictures.shape for event in shown} == {(4, 64, 96, 3)}
     assert len({event.pictures.tobytes() for event in shown}) == 4, "it moves"
     assert engine.stats().skipped == 0
+
+
+def test_its_stages_are_measured_like_anyones(folder: Path) -> None:
+    told = ["--model", str(folder), "--chunks", "2", "--threads", "1", "--dtype", "fp32"]
+    result = RUNNER.invoke(app, ["bench", "model", *told, "--size", "96x64", "--steps", "1"])
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert (figures["chunks"], figures["steps"]) == (2, 1)
+    assert figures["parameters"].keys() == {"dit", "vae", "text", "all"}
+    assert figures["parameters"]["dit"] == sum(e.numel for e in open_part(folder, "dit").values())
+    wrong = RUNNER.invoke(app, ["bench", "model", "--model", "soul-mini", "--tile"])
+    assert wrong.exit_code == 2
+    assert "--tile is for large models" in wrong.stderr
 
 
 def test_the_workers_process_can_be_told_what_to_load(folder: Path) -> None:

@@ -59,9 +59,15 @@ def make(config: AnimateConfig, portrait: Path, speech: Path) -> Report:
     reel = Reel(config.output, (sizes.height, sizes.width), sizes.fps, follows)
     reel.check()
     told = [config.prompt, *(one.prompt for one in ordered)]
-    model = large.loaded(plan, config.device, told, keep=False)
     prompts = prompts_by_chunk(ordered, sizes.chunk_samples)
-    return Rendering(model, reel, sound, prompts, time.perf_counter).run(config, picture)
+    try:
+        model = large.loaded(plan, config.device, told, keep=False)
+        return Rendering(model, reel, sound, prompts, time.perf_counter).run(config, picture)
+    except torch.OutOfMemoryError as error:
+        raise FilmError(
+            f"{config.device} has no memory left ({str(error).splitlines()[0]}); what is made "
+            "is kept, and --tile, --dtype fp8 or a smaller --size needs less"
+        ) from None
 
 
 def follows_from(
@@ -108,14 +114,8 @@ class Rendering:
         began = self._seconds()
         state = self._open(config, portrait)
         before = self._reel.pictures
-        try:
-            with Progress(*columns(), console=stderr(), transient=True) as progress:
-                self._roll(state, self._bar(progress, config.output.name, state))
-        except torch.OutOfMemoryError as error:
-            raise FilmError(
-                f"{config.device} has no memory left ({str(error).splitlines()[0]}); what is made "
-                "is kept, and --tile, fp8 or a smaller --size needs less"
-            ) from None
+        with Progress(*columns(), console=stderr(), transient=True) as progress:
+            self._roll(state, self._bar(progress, config.output.name, state))
         took, made = self._seconds() - began, self._frames - before
         self._reel.join(self._sound.film)
         return Report(
