@@ -87,7 +87,7 @@ def test_the_config_tells_how_its_origin_is_sampled(
     source: Path, converted: Path, tmp_path: Path
 ) -> None:
     plain = read_config(converted)
-    assert (plain.clips, plain.steps, plain.solver) == (True, 50, "unipc")
+    assert (plain.window, plain.chunk, plain.steps, plain.solver) == (6, 1, 50, "unipc")
     assert (plain.guidance, plain.audio_guidance, plain.fps) == (5.0, 1.0, 24)
     assert (plain.audio.ear, plain.tells_given) == ("whisper", True)
     convert(source, tmp_path / "student", replace(EXACT, origin="longlive-2.0-5b"))

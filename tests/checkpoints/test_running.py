@@ -173,6 +173,16 @@ def test_a_run_changes_the_folders_config(folder: Path) -> None:
     assert (again.chunk, again.overlap) == (3, 1), "the folder's own clips"
 
 
+def test_a_guided_model_makes_clips_and_one_of_few_steps_its_own_way(own: Path) -> None:
+    manifest = read_manifest(own / MANIFEST)
+    made.retold(own, **made.STREAM)
+    guided = configured(own, manifest, EXACT)
+    assert (guided.clips, guided.chunk, guided.overlap) == (True, 25, 2)
+    assert not configured(own, manifest, replace(EXACT, clips=False)).clips
+    made.retold(own, guidance=1.0)
+    assert configured(own, manifest, EXACT).chunk == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

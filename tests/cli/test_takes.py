@@ -86,7 +86,7 @@ def test_an_interrupted_film_goes_on_and_is_the_same(
 ) -> None:
     if mode == "stream":
         made.retold(folder, **made.STREAM)
-    told = ("--prompt", "calmly", "--at", "0.3:happy", "--seed", "3")
+    told = ("--mode", mode, "--prompt", "calmly", "--at", "0.3:happy", "--seed", "3")
     try:
         assert run("whole.mp4", *told)[0] == 0
         with monkeypatch.context() as patched:
@@ -104,7 +104,7 @@ def test_an_interrupted_film_goes_on_and_is_the_same(
             pictures(tmp_path / "other.mp4"), pictures(tmp_path / "parts.mp4")
         )
     finally:
-        made.retold(folder, **{**made.CLIPS, "window": 0})
+        made.retold(folder, **made.CLIPS)
 
 
 def test_a_public_avatar_with_packed_sound_and_conditions(run: Run, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ FAMILY = Family(
 )
 WHISPER = WhisperSizes(mels=8, width=32, ffn_dim=16, layers=1, heads=2, positions=64)
 SIGHT = {"mels": 8, "past_mels": 8, "future_mels": 4, "positions": 0, "width": 32, "out_dim": 32}
-CLIPS = {"chunk": 3, "overlap": 1, "steps": 2, "guidance": 2.0, "image_size": [64, 96]}
+CLIPS = {"window": 0, "chunk": 3, "overlap": 1, "steps": 2, "guidance": 2.0, "image_size": [64, 96]}
 STREAM = {"chunk": 1, "overlap": 0, "window": 2, "sink_distance": 4}
 SAID = "a person speaks calmly to the camera and smiles happy sad joyful woman man"
 SETTINGS = {

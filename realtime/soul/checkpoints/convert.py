@@ -60,7 +60,7 @@ from soul.model.config import SOUL_5B, AudioConfig, DiTConfig, SoulConfig, in_cl
 from soul.model.load import CONFIG, WeightsError, read_config
 
 AUDIO_FRONT = FRONT.removesuffix(".")
-# As Wan2.2-TI2V-5B is sampled (its own configuration): clips, many steps, guided.
+# As Wan2.2-TI2V-5B is sampled (its own configuration): many steps, guided.
 WAN_STEPS, WAN_SOLVER, WAN_GUIDANCE = 50, "unipc", 5.0
 # Public code hears the whole recording; here 3 s of past, and one picture (two at 24) ahead.
 WAV2VEC2 = {
@@ -327,11 +327,12 @@ def soul_config(name: str, dit: Transformer, origins: tuple[Origin, ...]) -> Sou
     )
     if (steps := few_steps(origins)) is None:
         sound = WAN_GUIDANCE if packed else SOUL_5B.audio_guidance
-        guided = replace(config, guidance=WAN_GUIDANCE, audio_guidance=sound)
-        return in_clips(replace(guided, steps=WAN_STEPS, solver=WAN_SOLVER))
-    if dit.config.condition_channels:  # which are laid beside clips
-        return in_clips(replace(config, steps=steps))
-    return replace(config, steps=steps, chunk=STUDENTS_CHUNK)
+        config = replace(config, steps=WAN_STEPS, solver=WAN_SOLVER)
+        config = replace(config, guidance=WAN_GUIDANCE, audio_guidance=sound)
+    else:
+        config = replace(config, steps=steps, chunk=STUDENTS_CHUNK)
+    # Conditions are laid beside clips; whatever else is a stream, to be trained as one.
+    return in_clips(config) if dit.config.condition_channels else config
 
 
 def few_steps(origins: tuple[Origin, ...]) -> int | None:

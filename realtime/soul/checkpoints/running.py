@@ -57,7 +57,7 @@ class Run:
     """How to run a folder; what is None is as the folder's own config has it."""
 
     size: tuple[int, int] | None = None  # height and width in pixels
-    clips: bool | None = None  # clip by clip, as in the paper, or a stream
+    clips: bool | None = None  # clip by clip, as in the paper, or a stream; None: see `configured`
     dtype: str = "bf16"
     decoder: str = FULL
     tile: bool = False
@@ -84,7 +84,11 @@ class Plan:
 
 
 def configured(folder: Path, manifest: Manifest, run: Run) -> SoulConfig:
-    """The folder's config with what `run` changes; CheckpointError for what cannot be run."""
+    """The folder's config with what `run` changes; CheckpointError for what cannot be run.
+
+    A model that is guided was trained on clips, as Wan was, and makes them unless it is told not
+    to; one of few steps is what its config says.
+    """
     config = read_config(folder)
     for name, found, known in (
         ("dtype", run.dtype, tuple(TYPES)),
@@ -97,9 +101,10 @@ def configured(folder: Path, manifest: Manifest, run: Run) -> SoulConfig:
     check_runnable(config, manifest, folder)
     if run.size is not None:
         config = replace(config, image_size=run.size)
-    if run.clips is not None and run.clips != config.clips:
+    clips = config.clips or config.guidance != 1 if run.clips is None else run.clips
+    if clips != config.clips:
         stream = replace(config, window=SOUL_5B.window, overlap=0, chunk=SOUL_5B.chunk)
-        config = in_clips(config) if run.clips else stream
+        config = in_clips(config) if clips else stream
     told: dict[str, Any] = {
         "solver": run.solver,
         "steps": run.steps,
