@@ -79,6 +79,24 @@ def test_a_film_by_a_converted_folder(run: Run, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir() if "out.mp4" in p.name] == ["out.mp4"]
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--dtype", "fp8", "--tile", "--fps", "25"),
+        ("--dtype", "bf16", "--mode", "stream", "--steps", "1", "--fps", "25"),
+    ],
+    ids=["fp8 in tiles", "bf16 in a stream"],
+)
+def test_half_precision_and_eight_bits_make_films_too(
+    run: Run, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    code, _, said = run("out.mp4", *more)
+    assert code == 0, said
+    shown = pictures(tmp_path / "out.mp4")
+    assert shown.shape == (23, 64, 96, 3)
+    assert len({frame.tobytes() for frame in shown}) > 11, "it moves"
+
+
 @pytest.mark.parametrize("mode", ["clip", "stream"])
 @pytest.mark.usefixtures("short")
 def test_an_interrupted_film_goes_on_and_is_the_same(
@@ -110,7 +128,7 @@ def test_an_interrupted_film_goes_on_and_is_the_same(
 def test_a_public_avatar_with_packed_sound_and_conditions(run: Run, tmp_path: Path) -> None:
     """wav2vec2, a reference and a mask beside the latents, Wan2.1's VAE; its sound guides too."""
     model = ("--model", str(made.avatar(tmp_path / "avatar")))
-    code, out, said = run("out.mp4", "--json", "--audio-guidance", "2", *model)
+    code, out, said = run("out.mp4", "--json", "--audio-guidance", "2", "--dtype", "bf16", *model)
     assert code == 0, said
     assert "has not learned" not in said
     assert json.loads(out.splitlines()[-1])["fps"] == 25

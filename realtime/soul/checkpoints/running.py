@@ -103,8 +103,7 @@ def configured(folder: Path, manifest: Manifest, run: Run) -> SoulConfig:
         config = replace(config, image_size=run.size)
     clips = config.clips or config.guidance != 1 if run.clips is None else run.clips
     if clips != config.clips:
-        stream = replace(config, window=SOUL_5B.window, overlap=0, chunk=SOUL_5B.chunk)
-        config = in_clips(config) if clips else stream
+        config = in_clips(config) if clips else in_stream(config)
     told: dict[str, Any] = {
         "solver": run.solver,
         "steps": run.steps,
@@ -113,6 +112,14 @@ def configured(folder: Path, manifest: Manifest, run: Run) -> SoulConfig:
         "fps": run.fps,
     }
     return replace(config, **{name: value for name, value in told.items() if value is not None})
+
+
+def in_stream(config: SoulConfig) -> SoulConfig:
+    """`config` of clips as the 5B runs live."""
+    live = SOUL_5B
+    return replace(
+        config, window=live.window, sink_distance=live.sink_distance, overlap=0, chunk=live.chunk
+    )
 
 
 def check_runnable(config: SoulConfig, manifest: Manifest, folder: Path) -> None:
