@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import made_running as made
 from soul.checkpoints.layout import open_part
 from soul.checkpoints.manifest import MANIFEST, Origin, read_manifest, write_manifest
+from soul.cli import large
 from soul.cli.large import MARK, LoadLarge, admitted, is_large
 from soul.cli.main import app
 from soul.cli.plan import LargeConfig, PlanError, clips_of, for_small, size_of
@@ -170,6 +171,19 @@ def test_too_little_memory_is_told_before_anything_is_read(
     assert "0.0 GB are free; smaller pictures, tiles or eight-bit weights need less" in said
     assert "reading" not in said
     assert [p.name for p in tmp_path.iterdir() if "out.mp4" in p.name] == []
+
+
+def test_a_device_without_memory_left_is_one_sentence(
+    folder: Path, animate: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*values: object, **named: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore of it")
+
+    monkeypatch.setattr(large, "loaded", full)
+    code, said = animate(str(folder), "--dtype", "fp32")
+    assert code == 1
+    assert "cpu has no memory left (CUDA out of memory. Tried to allocate 2.00 GiB.)" in said
+    assert "what is made is kept" in said
 
 
 @pytest.mark.parametrize(
