@@ -69,6 +69,7 @@ UNTESTED = {
     "realtime/soul/training/world/scene.py": "judged by test_world_artist",
     "clients/soul/cli/console.py": "three lines of printing; every test of the room sees them",
     "clients/soul/cli/film.py": "test_animate reads back the films it writes",
+    "clients/soul/cli/options.py": "test_takes and test_serve tell them",
     "clients/soul/cli/plan.py": "test_animate fills it in and meets its sentences",
     "clients/soul/cli/render.py": "test_animate runs it",
     "clients/soul/cli/rooms.py": "test_serve and test_animate meet its sentences",

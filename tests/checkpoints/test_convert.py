@@ -83,6 +83,19 @@ def test_the_folder_tells_what_it_holds(converted: Path) -> None:
     assert {file.path for file in manifest.files} == on_disk - {MANIFEST}
 
 
+def test_the_config_tells_how_its_origin_is_sampled(
+    source: Path, converted: Path, tmp_path: Path
+) -> None:
+    plain = read_config(converted)
+    assert (plain.window, plain.chunk, plain.steps, plain.solver) == (6, 1, 50, "unipc")
+    assert (plain.guidance, plain.audio_guidance, plain.fps) == (5.0, 1.0, 24)
+    assert (plain.audio.ear, plain.tells_given) == ("whisper", True)
+    convert(source, tmp_path / "student", replace(EXACT, origin="longlive-2.0-5b"))
+    student = read_config(tmp_path / "student")
+    assert (student.clips, student.chunk, student.steps) == (False, 3, 4)
+    assert (student.solver, student.guidance) == ("euler", 1.0)
+
+
 def test_the_diffusers_layout_gives_the_same_files(converted: Path, tmp_path: Path) -> None:
     out = tmp_path / "soul"
     convert(made.diffusers(tmp_path / "diffusers"), out, EXACT)
@@ -218,7 +231,7 @@ def test_licences_are_agreed_to_before_anything_is_written(source: Path, tmp_pat
 
 
 def test_what_cannot_serve_yet_says_so(converted: Path) -> None:
-    with pytest.raises(WeightsError, match="is a converted checkpoint, whose parts nothing joins"):
+    with pytest.raises(WeightsError, match="is a converted checkpoint, which soul animate"):
         load(str(converted))
 
 

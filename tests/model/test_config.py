@@ -48,8 +48,14 @@ def test_the_larger_mini_differs_by_its_pictures_alone() -> None:
 @pytest.mark.parametrize("config", PRESETS.values(), ids=lambda c: c.name)
 def test_a_chunk_hears_past_itself_and_half_a_mel_window(config: SoulConfig) -> None:
     audio = config.audio
-    assert (audio.past_samples, config.chunk_samples, audio.lookahead_samples) == (5320, 2560, 520)
-    assert config.window_samples == 8400
+    large = config.name == "soul-5b"  # 3 s of past and a Whisper's feature more ahead
+    past, ahead, whole = (48_200, 680, 51_440) if large else (5320, 520, 8400)
+    assert (audio.past_samples, config.chunk_samples, audio.lookahead_samples) == (
+        past,
+        2560,
+        ahead,
+    )
+    assert config.window_samples == whole
     assert audio.window_mels == 1 + (config.window_samples - 400) // 160
 
 

@@ -26,6 +26,7 @@ from soul.model.sample import (
     open_stream,
     set_prompt,
     sigmas,
+    window_at,
     write_sink,
 )
 from soul.model.window import Window, empty_window
@@ -372,11 +373,11 @@ def test_pictures_may_leave_before_the_commit(model: Soul, portraits: Tensor) ->
     state = open_stream(model, portraits[0], "x", 5)
     audio = listen(model, [state], torch.zeros(1, SOUL_TEST.window_samples))
     latents = denoise(model, [state], audio, 2)
-    keys, memory = state.window.keys.clone(), state.decoder
+    keys, memory = state.window.keys.clone(), state.painting.memory
     decode(model, [state], latents)
     assert state.chunk == 0
     assert torch.equal(state.window.keys, keys)
-    assert not torch.equal(state.decoder, memory)
+    assert not torch.equal(state.painting.memory, memory)
     commit(model, [state], latents, audio)
     assert state.chunk == 1
     assert not torch.equal(state.window.keys, keys)
@@ -386,8 +387,9 @@ def test_a_stream_does_not_grow(model: Soul, portraits: Tensor) -> None:
     state = open_stream(model, portraits[0], "x", 5)
 
     def numbers() -> int:
-        window, reference = state.window, state.reference
-        held = (window.keys, window.values, window.sink_keys, window.sink_values, state.decoder,
+        window, reference = state.window, state.painting.reference
+        memory = state.painting.memory
+        held = (window.keys, window.values, window.sink_keys, window.sink_values, memory,
                 state.words, state.pivotal,
                 reference.picture, reference.fine, reference.coarse)  # fmt: skip
         return sum(t.untyped_storage().nbytes() for t in held)
@@ -456,7 +458,7 @@ def test_a_chunks_latents_are_decoded_one_after_the_other(model: Soul, portraits
     pictures = decode(model, [one], latents)
     each = [decode(model, [other], latent) for latent in latents.split(1, 2)]
     assert torch.equal(pictures, torch.cat(each, 1))
-    assert torch.equal(one.decoder, other.decoder)
+    assert torch.equal(one.painting.memory, other.painting.memory)
 
 
 def test_a_chunk_of_several_latents_fills_as_many_slots(model: Soul, portraits: Tensor) -> None:
@@ -547,3 +549,24 @@ def test_building_leaves_the_callers_random_numbers_alone() -> None:
     torch.manual_seed(3)
     build(SOUL_TEST, 0)
     assert torch.equal(torch.rand(1), wanted)
+
+
+@pytest.mark.parametrize("chunk", [1, 3])
+def test_a_chunks_window_can_be_cut_alone(chunk: int) -> None:
+    config, pcm = replace(SOUL_TEST, chunk=chunk), voice(3, 7)
+    windows = cut(config, pcm)
+    for n, window in enumerate(windows):
+        assert torch.equal(window_at(config, pcm, n), window)
+    assert not window_at(config, pcm, len(windows) + 5).any()
+
+
+def test_at_24_pictures_a_second_windows_begin_with_their_latents() -> None:
+    """A latent lasts 2,666 2/3 samples, and its window ends where whole mel hops do."""
+    config = replace(SOUL_TEST, chunk=2, fps=24)
+    assert [config.begin(n) for n in range(4)] == [0, 2666, 5333, 8000]
+    own = 18 * 160  # 16 2/3 hops, in pairs
+    assert config.latent_samples == config.audio.past_samples + own + AHEAD
+    assert config.window_samples == config.latent_samples + 2666
+    pcm, past = torch.arange(1.0, 40_000.0), config.audio.past_samples
+    assert float(window_at(config, pcm, 0)[past]) == 1
+    assert float(window_at(config, pcm, 3)[past]) == 1 + 16_000

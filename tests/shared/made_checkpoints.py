@@ -131,20 +131,20 @@ def drawn(shapes: dict[str, Shape], seed: int) -> Tensors:
     return {name: torch.randn(shape, generator=generator) * 0.1 for name, shape in shapes.items()}
 
 
-def dit_tensors(seed: int = 1) -> Tensors:
+def dit_tensors(seed: int = 1, family: Family = TINY) -> Tensors:
     """The tiny transformer under Wan's names."""
-    return drawn(dit_shapes(TINY.dit, audio=False), seed)
+    return drawn(dit_shapes(family.dit, audio=False), seed)
 
 
-def vae_tensors(seed: int = 2) -> Tensors:
+def vae_tensors(seed: int = 2, family: Family = TINY) -> Tensors:
     """The tiny VAE under the official names."""
-    shapes = vae_shapes(TINY.vae)
+    shapes = vae_shapes(family.vae)
     return drawn({name: shapes[vae_from_official(name)] for name in official_vae_names()}, seed)
 
 
-def text_tensors(seed: int = 3) -> Tensors:
+def text_tensors(seed: int = 3, family: Family = TINY) -> Tensors:
     """The tiny text encoder under the official names, in bf16 as the official file is."""
-    shapes, names = text_shapes(TINY.text), official_text_names(TINY.text.layers)
+    shapes, names = text_shapes(family.text), official_text_names(family.text.layers)
     found = drawn({name: shapes[text_from_official(name)] for name in names}, seed)
     return {name: value.bfloat16() for name, value in found.items()}
 
@@ -169,11 +169,11 @@ def save_tokenizer(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text('{"extra_ids": 300}')
 
 
-def official(folder: Path) -> Path:
+def official(folder: Path, family: Family = TINY) -> Path:
     """As Wan-AI/Wan2.2-TI2V-5B lays it out."""
-    save_sharded(dit_tensors(), folder)
-    torch.save(vae_tensors(), folder / "Wan2.2_VAE.pth")
-    torch.save(text_tensors(), folder / "models_t5_umt5-xxl-enc-bf16.pth")
+    save_sharded(dit_tensors(family=family), folder)
+    torch.save(vae_tensors(family=family), folder / "Wan2.2_VAE.pth")
+    torch.save(text_tensors(family=family), folder / "models_t5_umt5-xxl-enc-bf16.pth")
     save_tokenizer(folder / "google" / "umt5-xxl")
     return folder
 

@@ -1,5 +1,6 @@
 """A stream that was kept goes on exactly as one that never stopped."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def test_what_is_no_stream_of_this_model_is_refused(model: Soul, tmp_path: Path)
             resume(path, model, SUBJECT, 3)
     with torch.inference_mode():
         state = open_stream(model, from_bytes(SUBJECT.portrait), "", 3)
-    state.decoder = torch.zeros(1, 2, 3, 3)
+    state.painting = replace(state.painting, memory=torch.zeros(1, 2, 3, 3))
     keep(path, Snapshot(state, FIRST, 1))
     with pytest.raises(SnapshotError, match="a stream of another model, expected soul-test"):
         resume(path, model, SUBJECT, 3)

@@ -11,8 +11,22 @@ from typing import Annotated
 
 import typer
 
+from soul.cli import options as told
 from soul.cli.console import BAD_INPUT, fail, stdout
-from soul.cli.plan import DEFAULTS, AnimateConfig, PlanError, prompt_at
+from soul.cli.extras import need_extra
+from soul.cli.plan import (
+    DEFAULTS,
+    AnimateConfig,
+    LargeConfig,
+    PlanError,
+    Report,
+    clips_of,
+    for_small,
+    prompt_at,
+    size_of,
+)
+
+INTERRUPTED = 130  # what shells expect after Ctrl-C
 
 
 def animate(
@@ -37,10 +51,20 @@ def animate(
         int | None,
         typer.Option(help="Denoising passes a chunk; else the model's own.", min=1, max=100),
     ] = DEFAULTS.steps,
-    model: Annotated[
-        str, typer.Option(help="A shipped model's name, or a folder with weights.")
-    ] = DEFAULTS.model,
+    model: told.Model = DEFAULTS.model,
     device: Annotated[str, typer.Option(help="Where the model runs: cpu, cuda.")] = DEFAULTS.device,
+    size: told.Size = None,
+    mode: told.Mode = None,
+    dtype: told.Dtype = DEFAULTS.large.dtype,
+    decoder: told.Decoder = None,
+    tile: told.Tile = False,
+    solver: told.Solver = None,
+    guidance: told.Guidance = None,
+    audio_guidance: told.AudioGuidance = None,
+    fps: told.Fps = None,
+    negative: told.Negative = DEFAULTS.large.negative,
+    ear: told.Ear = None,
+    accept_licence: told.AcceptLicence = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="End with one line of JSON: what was measured.")
     ] = False,
@@ -55,23 +79,25 @@ def animate(
 
       soul animate face.png speech.wav --at 4.0:"a happy person, smiling" --at 8:"a sad person"
 
-    The film is exactly as long as the recording. It is made chunk by chunk by the same model and
-    the same code as a live call, and appears under its name only once it is complete.
-    """
-    from soul.cli.film import FilmError
-    from soul.cli.render import make
-    from soul.cli.sound import SoundError
-    from soul.media.portrait import PortraitError
-    from soul.model.load import WeightsError
+      soul animate face.png speech.wav --model soul-5b --device cuda --size 704x1280
 
+    The film is exactly as long as the recording. It is made chunk by chunk by the same model and
+    the same code as a live call, and appears under its name only once it is complete. With a large
+    model (a folder that soul convert wrote) the memory is told first, and the same command goes on
+    with a film that was interrupted.
+    """
     try:
+        large = LargeConfig(
+            size_of(size), clips_of(mode), dtype, decoder, tile, solver, None, guidance,
+            audio_guidance, fps, negative, ear,
+        )  # fmt: skip
         prompts = tuple(prompt_at(text) for text in at or ())
-        config = AnimateConfig(output, prompt, prompts, seed, steps, model, device)
-        report = make(config, portrait, speech)
-    except (PlanError, SoundError, PortraitError) as error:
+        config = AnimateConfig(
+            output, prompt, prompts, seed, steps, model, device, large, accept_licence
+        )
+        report = made(config, portrait, speech)
+    except PlanError as error:
         fail(str(error), BAD_INPUT)
-    except (WeightsError, FilmError) as error:
-        fail(str(error))
     if as_json:
         stdout().print(json.dumps(asdict(report)), markup=False, highlight=False)
     else:
@@ -79,3 +105,38 @@ def animate(
             f"[bold]{output}[/bold]: {report.seconds:.1f} s, {report.frames} pictures; "
             f"the model took {report.realtime_factor:.2f} s for each second of film"
         )
+
+
+def made(config: AnimateConfig, portrait: Path, speech: Path) -> Report:
+    """The film by the code of its model's kind; trouble ends the command with one sentence."""
+    from soul.cli.film import FilmError
+    from soul.cli.large import is_large
+    from soul.cli.sound import SoundError
+    from soul.media.portrait import PortraitError
+    from soul.model.load import WeightsError
+
+    try:
+        if is_large(config.model):
+            return made_large(config, portrait, speech)
+        from soul.cli.render import make
+
+        for_small(config.large, config.model)
+        return make(config, portrait, speech)
+    except (SoundError, PortraitError) as error:
+        fail(str(error), BAD_INPUT)
+    except (WeightsError, FilmError) as error:
+        fail(str(error))
+
+
+def made_large(config: AnimateConfig, portrait: Path, speech: Path) -> Report:
+    """The same of a converted folder."""
+    need_extra("animate", "wan")
+    from soul.checkpoints.running import TROUBLE
+    from soul.cli.takes import make
+
+    try:
+        return make(config, portrait, speech)
+    except TROUBLE as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted; the same command goes on from the last take", INTERRUPTED)

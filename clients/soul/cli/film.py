@@ -24,7 +24,6 @@ from soul.timebase import FRAME_RATE, OPUS_RATE, exact_div
 VIDEO_CODECS = ("libx264", "libopenh264", "mpeg4")  # the best first
 AUDIO_CODEC = "aac"
 AAC_FRAME = 1024  # samples
-TICKS_PER_PICTURE = exact_div(OPUS_RATE, FRAME_RATE)  # 1,920: video times count sound samples
 VIDEO_OPTIONS = {
     "libx264": {"crf": "17", "preset": "veryfast", "bf": "0"},
     "libopenh264": {"rc_mode": "off"},
@@ -39,12 +38,23 @@ class FilmError(Exception):
 class Film:
     """A film in the making. Leaving it well moves it to `path`; leaving it by an error deletes it.
 
-    `sound` float32 [channels, m] at 48 kHz decides the length; `size` is the pictures' height
-    and width in pixels.
+    `sound` float32 [channels, m] at 48 kHz decides the length, if there is any; `size` is the
+    pictures' height and width in pixels. With `like`, pictures come encoded, from films of its
+    kind alone: see `append`.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], sound: NDArray[np.float32]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        size: tuple[int, int],
+        sound: NDArray[np.float32],
+        fps: int = FRAME_RATE,
+        like: Path | None = None,
+    ) -> None:
         self._path = path
+        self._fps = fps
+        self._ticks = exact_div(OPUS_RATE, fps)  # video times count sound samples: 1,920 at 25
+        self._like = like
         self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
         self._sound = sound
         self._size = size
@@ -52,7 +62,7 @@ class Film:
         self._samples = 0
 
     def __enter__(self) -> Self:
-        codec = video_codec()
+        codec = "" if self._like is not None else video_codec()
         try:
             self._part.touch()  # FFmpeg opens it only when the first packet comes
         except OSError as error:
@@ -60,9 +70,14 @@ class Film:
                 f"{str(self._path)!r} cannot be written ({error.strerror}); choose another --output"
             ) from None
         self._container: OutputContainer = av.open(str(self._part), "w", format="mp4")
-        self._video = _video_stream(self._container, codec, self._size)
+        if self._like is None:
+            self._video = _video_stream(self._container, codec, self._size, self._fps)
+        else:
+            self._video = _stream_like(self._container, self._like)
         layout = "mono" if len(self._sound) == 1 else "stereo"
-        self._audio = _audio_stream(self._container, AUDIO_CODEC, layout)
+        self._audio: AudioStream | None = None
+        if self._sound.shape[1]:
+            self._audio = _audio_stream(self._container, AUDIO_CODEC, layout)
         return self
 
     def __exit__(
@@ -89,14 +104,31 @@ class Film:
         """Appends pictures [n, height, width, 3] RGB, and the sound that belongs to them."""
         for picture in pictures:
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts = self._pictures * TICKS_PER_PICTURE
+            frame.pts = self._pictures * self._ticks
             frame.time_base = Fraction(1, OPUS_RATE)
             self._pictures += 1
             self._mux(self._video.encode(frame))
-        self._sound_until(self._pictures * TICKS_PER_PICTURE)
+        self._sound_until(self._pictures * self._ticks)
+
+    def append(self, path: Path) -> None:
+        """Appends the pictures of the film at `path` as they are encoded, and their sound."""
+        try:
+            with av.open(str(path)) as take:
+                begins = Fraction(self._pictures * self._ticks, OPUS_RATE)
+                for packet in take.demux(video=0):
+                    if packet.pts is None or packet.dts is None:
+                        continue  # the end of the stream
+                    offset = int(begins / packet.time_base)
+                    packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
+                    packet.stream = self._video
+                    self._pictures += 1
+                    self._mux([packet])
+        except (av.FFmpegError, OSError) as failure:
+            raise self._failed(failure) from failure
+        self._sound_until(self._pictures * self._ticks)
 
     def _sound_until(self, end: int) -> None:
-        while self._samples < min(end, self._sound.shape[1]):
+        while self._audio is not None and self._samples < min(end, self._sound.shape[1]):
             part = self._sound[:, self._samples : self._samples + AAC_FRAME]
             frame = av.AudioFrame.from_ndarray(
                 np.ascontiguousarray(part), format="fltp", layout=self._audio.layout.name
@@ -109,15 +141,19 @@ class Film:
 
     def _finish(self) -> None:
         self._sound_until(self._sound.shape[1])
-        self._mux(self._video.encode(None))
-        self._mux(self._audio.encode(None))
+        if self._like is None:
+            self._mux(self._video.encode(None))
+        if self._audio is not None:
+            self._mux(self._audio.encode(None))
 
     def _mux(self, packets: "Sequence[Packet[Any]]") -> None:
         for packet in packets:
             if isinstance(packet.stream, VideoStream) and packet.pts is not None:
                 # the last picture is shown only as long as there is sound
-                left = self._sound.shape[1] - int(packet.pts * packet.time_base * OPUS_RATE)
-                ticks = min(TICKS_PER_PICTURE, max(1, left))
+                left = self._ticks
+                if self._audio is not None:
+                    left = self._sound.shape[1] - int(packet.pts * packet.time_base * OPUS_RATE)
+                ticks = min(self._ticks, max(1, left))
                 packet.duration = int(Fraction(ticks, OPUS_RATE) / packet.time_base)
             try:
                 self._container.mux(packet)
@@ -125,9 +161,9 @@ class Film:
                 raise self._failed(failure) from failure
 
 
-def pictures_for(samples: int) -> int:
+def pictures_for(samples: int, fps: int = FRAME_RATE) -> int:
     """How many pictures cover `samples` at 48 kHz; the last one may be shown shorter."""
-    return -(-samples // TICKS_PER_PICTURE)
+    return -(-samples // exact_div(OPUS_RATE, fps))
 
 
 def video_codec() -> str:
@@ -142,7 +178,7 @@ def can_encode(codec: str, container: str = "mp4") -> bool:
     """Whether `codec` encodes a frame: a name in a list proves nothing."""
     try:
         with av.open(io.BytesIO(), "w", format=container) as film:
-            stream = _video_stream(film, codec, (64, 64))
+            stream = _video_stream(film, codec, (64, 64), FRAME_RATE)
             frame = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
             frame.pts, frame.time_base = 0, Fraction(1, OPUS_RATE)
             return bool(list(stream.encode(frame)) + list(stream.encode(None)))
@@ -167,8 +203,10 @@ def encodes_sound(codec: str = AUDIO_CODEC, container: str = "mp4") -> bool:
         return False
 
 
-def _video_stream(container: OutputContainer, codec: str, size: tuple[int, int]) -> VideoStream:
-    stream = container.add_stream(codec, rate=FRAME_RATE, options=VIDEO_OPTIONS.get(codec, {}))
+def _video_stream(
+    container: OutputContainer, codec: str, size: tuple[int, int], fps: int
+) -> VideoStream:
+    stream = container.add_stream(codec, rate=fps, options=VIDEO_OPTIONS.get(codec, {}))
     if not isinstance(stream, VideoStream):
         raise ValueError(f"{codec} is no video codec")
     stream.height, stream.width = size
@@ -176,6 +214,11 @@ def _video_stream(container: OutputContainer, codec: str, size: tuple[int, int])
     if codec != "mpeg4":  # whose clock has 16 bits: it counts pictures
         stream.codec_context.time_base = Fraction(1, OPUS_RATE)
     return stream
+
+
+def _stream_like(container: OutputContainer, path: Path) -> VideoStream:
+    with av.open(str(path)) as film:
+        return container.add_stream_from_template(film.streams.video[0])
 
 
 def _audio_stream(container: OutputContainer, codec: str, layout: str) -> AudioStream:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from soul.timebase import AUDIO_RATE
@@ -21,6 +21,24 @@ class PromptAt:
 
 
 @dataclass(frozen=True, slots=True)
+class LargeConfig:
+    """What a large model may be told besides; what is None is as its folder has it."""
+
+    size: tuple[int, int] | None = None  # height and width in pixels
+    clips: bool | None = None
+    dtype: str = "bf16"
+    decoder: str | None = None  # None: the full one for a film, the lightest for a call
+    tile: bool = False
+    solver: str | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    audio_guidance: float | None = None
+    fps: int | None = None
+    negative: str = ""
+    ear: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AnimateConfig:
     """What `soul animate` may be told, and what it does if not told."""
 
@@ -31,6 +49,8 @@ class AnimateConfig:
     steps: int | None = None  # None: the model's own
     model: str = "soul-mini"
     device: str = "cpu"
+    large: LargeConfig = LargeConfig()
+    accept_licence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +68,8 @@ class Report:
 
 
 DEFAULTS = AnimateConfig()
+MODES = ("clip", "stream")
+OPTIONS = {"clips": "mode"}  # fields that are told by another name
 
 
 def prompt_at(text: str) -> PromptAt:
@@ -60,6 +82,33 @@ def prompt_at(text: str) -> PromptAt:
     if not colon or not 0 <= seconds < math.inf:
         raise PlanError(f'--at is {text!r}; expected SECONDS:PROMPT such as 4.0:"a happy person"')
     return PromptAt(seconds, prompt)
+
+
+def size_of(text: str | None) -> tuple[int, int] | None:
+    """What `--size` was told, such as 704x1280; PlanError if it is not that."""
+    if text is None:
+        return None
+    height, _, width = text.lower().replace(" ", "").partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise PlanError(f"--size is {text!r}; expected HEIGHTxWIDTH in pixels such as 704x1280")
+    return int(height), int(width)
+
+
+def clips_of(mode: str | None) -> bool | None:
+    """What `--mode` was told; PlanError if it is neither clip nor stream."""
+    if mode not in (None, *MODES):
+        raise PlanError(f"--mode is {mode!r}; expected {' or '.join(MODES)}")
+    return None if mode is None else mode == MODES[0]
+
+
+def for_small(large: LargeConfig, model: str) -> None:
+    """PlanError if something was told that a shipped model does not know."""
+    known, told = LargeConfig(), asdict(large)
+    if changed := [name for name, value in asdict(known).items() if told[name] != value]:
+        raise PlanError(
+            f"--{OPTIONS.get(changed[0], changed[0].replace('_', '-'))} is for large models, in "
+            f"folders that soul convert wrote; {model} knows it not"
+        )
 
 
 def in_time(prompts: Sequence[PromptAt], seconds: float) -> list[PromptAt]:

@@ -15,6 +15,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
@@ -27,7 +28,7 @@ from soul.cli.sound import Sound, read_sound
 from soul.media.portrait import portrait_bytes, read_portrait
 from soul.model import sample
 from soul.model.load import load
-from soul.model.sample import Soul
+from soul.model.sample import Actor
 from soul.model.vae import from_bytes
 from soul.timebase import FRAME_RATE
 
@@ -37,8 +38,7 @@ Seconds = Callable[[], float]
 
 def make(config: AnimateConfig, portrait: Path, speech: Path) -> Report:
     """Makes the film; SoundError, PlanError, PortraitError, WeightsError or FilmError if not."""
-    if config.output.suffix.lower() != ".mp4":
-        raise FilmError(f"the output is {str(config.output)!r}; expected a name ending in .mp4")
+    check_output(config.output)
     sound = read_sound(speech)
     ordered = in_time(config.at, sound.seconds)
     picture_data = portrait_bytes(portrait)
@@ -49,7 +49,7 @@ def make(config: AnimateConfig, portrait: Path, speech: Path) -> Report:
     frames = pictures_for(sound.film.shape[1])
     stopwatch = _Stopwatch(time.perf_counter)
     with (
-        _progress() as progress,
+        Progress(*columns(), console=stderr(), transient=True) as progress,
         Film(config.output, size, sound.film) as film,
     ):
         task = progress.add_task(config.output.name, total=frames)
@@ -70,8 +70,14 @@ def make(config: AnimateConfig, portrait: Path, speech: Path) -> Report:
     )
 
 
+def check_output(path: Path) -> None:
+    """FilmError if it is not the name of an mp4."""
+    if path.suffix.lower() != ".mp4":
+        raise FilmError(f"the output is {str(path)!r}; expected a name ending in .mp4")
+
+
 def render(
-    model: Soul,
+    model: Actor,
     portrait: Picture,
     sound: Sound,
     config: AnimateConfig,
@@ -130,13 +136,12 @@ class _Stopwatch:
             yield item
 
 
-def _progress() -> Progress:
-    return Progress(
+def columns() -> tuple[ProgressColumn, ...]:
+    """What the bar of a film tells: how much is made, and how long it will take."""
+    return (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
-        console=stderr(),
-        transient=True,
     )

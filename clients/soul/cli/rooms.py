@@ -8,6 +8,7 @@ import secrets
 import time
 from typing import Any
 
+from soul.cli.large import LoadLarge
 from soul.media.portrait import PortraitError, read_portrait
 from soul.media.tracks import OfferError
 from soul.session.session import Session, SessionConfig, SessionError
@@ -15,6 +16,8 @@ from soul.signaling.door import OnClosed, Refused, Rooms
 from soul.signaling.gallery import Picture
 from soul.stream.keeper import Keeper, Restarting
 from soul.stream.worker import LoadSoul, Worker, WorkerConfig, WorkerError
+
+LARGE_START, LARGE_ANSWER = 1800.0, 120.0  # seconds; not measured: nothing has run on a GPU yet
 
 
 class LiveWorker:
@@ -77,9 +80,18 @@ class LiveSession:
         return self._session.stats().to_json()
 
 
-def live_rooms(model: str, device: str, threads: int, markers: bool = False) -> Rooms:
-    """The rooms of one server that runs `model` on `device`; with `markers` it flashes at beeps."""
-    config = WorkerConfig(factory=LoadSoul(model, device, threads, markers))
+def shipped(model: str, device: str, threads: int, markers: bool = False) -> WorkerConfig:
+    """The worker of a shipped model or a folder with weights; `markers`: it flashes at beeps."""
+    return WorkerConfig(factory=LoadSoul(model, device, threads, markers))
+
+
+def converted(factory: LoadLarge) -> WorkerConfig:
+    """The worker of a converted folder: gigabytes are read, and umT5 encodes prompts on the CPU."""
+    return WorkerConfig(factory=factory, start_limit=LARGE_START, answer_limit=LARGE_ANSWER)
+
+
+def live_rooms(model: str, config: WorkerConfig) -> Rooms:
+    """The rooms of one server whose worker is made as `config` says; `model` is its name."""
     keeper = Keeper(config, time.monotonic_ns)
     worker = LiveWorker(keeper)
 

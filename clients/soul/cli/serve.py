@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 import uvicorn
 from rich.text import Text
 
+from soul.cli import options as told
 from soul.cli.console import BAD_INPUT, fail, stdout
+from soul.cli.plan import LargeConfig, PlanError, for_small, size_of
 from soul.media.portrait import PortraitLimits
 from soul.signaling.app import create_app
 from soul.signaling.auth import (
@@ -57,9 +59,25 @@ class ServeConfig:
     key: bytes | None = field(default=None, repr=False)
     origins: tuple[str, ...] = ()
     open_to_all: bool = False
+    large: LargeConfig = LargeConfig()
 
 
 DEFAULTS = ServeConfig()
+
+KeyFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(help="A secret of 16 bytes or more: then only links with a token open."),
+]
+Origins: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(help="Another page that may connect, such as https://soul.example."),
+]
+OpenToAll: TypeAlias = Annotated[
+    bool, typer.Option("--open", help="Listen beyond this machine without any key.")
+]
+Markers: TypeAlias = Annotated[
+    bool, typer.Option("--markers", hidden=True, help="Flash at beeps; for measuring lip-sync.")
+]
 
 
 def serve(
@@ -76,9 +94,7 @@ def serve(
     session_minutes: Annotated[
         int, typer.Option(help="The longest that one conversation may last.", min=1)
     ] = DEFAULTS.limits.session_seconds // 60,
-    model: Annotated[
-        str, typer.Option(help="A shipped model's name, or a folder with weights.")
-    ] = DEFAULTS.model,
+    model: told.Model = DEFAULTS.model,
     device: Annotated[str, typer.Option(help="Where the model runs: cpu, cuda.")] = DEFAULTS.device,
     threads: Annotated[
         int, typer.Option(help="Cores that the model may use.", min=1)
@@ -86,20 +102,17 @@ def serve(
     prompt: Annotated[
         str, typer.Option(help="The manner of speaking when the viewer gives none.")
     ] = DEFAULTS.prompt,
-    key_file: Annotated[
-        Path | None,
-        typer.Option(help="A secret of 16 bytes or more: then only links with a token open."),
-    ] = None,
-    origin: Annotated[
-        list[str] | None,
-        typer.Option(help="Another page that may connect, such as https://soul.example."),
-    ] = None,
-    open_to_all: Annotated[
-        bool, typer.Option("--open", help="Listen beyond this machine without any key.")
-    ] = False,
-    markers: Annotated[
-        bool, typer.Option("--markers", hidden=True, help="Flash at beeps; for measuring lip-sync.")
-    ] = False,
+    key_file: KeyFile = None,
+    origin: Origins = None,
+    open_to_all: OpenToAll = False,
+    size: told.Size = None,
+    steps: told.Steps = None,
+    dtype: told.Dtype = DEFAULTS.large.dtype,
+    decoder: told.Decoder = None,
+    tile: told.Tile = False,
+    ear: told.Ear = None,
+    accept_licence: told.AcceptLicence = False,
+    markers: Markers = False,
 ) -> None:
     """Serve the page on which a portrait speaks with your voice.
 
@@ -126,18 +139,40 @@ def serve(
             key=_key(key_file),
             origins=tuple(origin or ()),
             open_to_all=open_to_all,
+            large=LargeConfig(
+                size_of(size), dtype=dtype, decoder=decoder, tile=tile, steps=steps, ear=ear
+            ),
         )
         check_binding(host, config.key, open_to_all)
-    except AuthError as error:
+    except (AuthError, PlanError) as error:
         fail(str(error), BAD_INPUT)
-    from soul.cli.rooms import live_rooms  # only here: aiortc takes a moment to import
-
+    rooms = _rooms(config, accept_licence, markers)
     try:
-        run(config, live_rooms(model, device, threads, markers), _announce)
+        run(config, rooms, _announce)
     except (ServeError, Refused) as error:
         fail(str(error))
     except KeyboardInterrupt:
         return
+
+
+def _rooms(config: ServeConfig, accept: bool, markers: bool) -> Rooms:
+    """Those of the model's kind; ends the command if it is not there, or not allowed."""
+    from soul.cli.large import LoadLarge, admitted, folder_of, is_large
+
+    model, device, threads = config.model, config.device, config.threads
+    if large := is_large(model):
+        admitted(model, accept, "serve")
+    else:
+        try:
+            for_small(config.large, model)
+        except PlanError as error:
+            fail(str(error), BAD_INPUT)
+    from soul.cli.rooms import converted, live_rooms, shipped  # aiortc takes a moment to import
+
+    if not large:
+        return live_rooms(model, shipped(model, device, threads, markers))
+    load = LoadLarge(str(folder_of(model)), device, threads, config.large, markers)
+    return live_rooms(model, converted(load))
 
 
 def run(config: ServeConfig, rooms: Rooms, ready: Callable[[str], None]) -> None:

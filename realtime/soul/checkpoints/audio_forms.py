@@ -18,6 +18,8 @@ from soul.checkpoints.sources import CheckpointError, Entry, Tensors
 from soul.model.config import DiTConfig
 from soul.timebase import FRAMES_PER_LATENT
 
+# Jogg-Avatar, the one of its kind on 48 channels, keeps the film's edge: cells that are not masked.
+JOGG_CHANNELS, JOGG_EDGE = 48, 3
 FRONT = "audio_front."  # names that go to a part of their own: what makes audio tokens of features
 
 Shapes = Mapping[str, Shape]
@@ -103,6 +105,7 @@ def packed_settings(config: DiTConfig, found: Shapes) -> DiTConfig:
         audio_blocks=tuple(range(2, config.layers // 2 + 1)),
         audio_width=width,
         audio_dim=features // FRAMES_PER_LATENT,
+        condition_edge=JOGG_EDGE if config.latent_channels == JOGG_CHANNELS else 0,
     )
 
 

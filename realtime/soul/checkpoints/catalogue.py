@@ -26,6 +26,7 @@ class Known:
     files: tuple[str, ...]  # patterns: what of the repository is used here
     revision: str = "main"  # a commit, where one could be verified
     commercial: bool = True
+    steps: int | None = None  # of a student: those that it was distilled to
     gigabytes: float | None = None  # of weights; None: the hub says it when they are fetched
     needs: tuple[str, ...] = ()  # other names, without which it is not a whole model
     sha256: dict[str, str] = field(default_factory=dict)  # of files, where published
@@ -85,6 +86,7 @@ CATALOGUE = (
         sha256={
             "model_bf16.pt": "ec9063a44ea3c91e8ff55edcdd58dba3f1bcf6ac9091249629cb57fcebe35fd8"
         },
+        steps=4,
     ),
     Known(
         "abot-world-0-5b-lf",
@@ -92,6 +94,7 @@ CATALOGUE = (
         APACHE,
         "causal student of the 5B, 4 steps, steered by keys (not here); no sound",
         OFFICIAL_FILES,
+        steps=4,
     ),
     Known(
         "talkverse-5b",
@@ -142,6 +145,7 @@ CATALOGUE = (
         commercial=False,
         gigabytes=5.7,
         needs=(BASE_1_3B, "wav2vec2-base-960h"),
+        steps=4,
     ),
     Known(
         "soulx-flashhead-1.3b",

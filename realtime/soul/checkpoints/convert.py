@@ -15,7 +15,7 @@ import torch
 
 from soul.checkpoints import families
 from soul.checkpoints.audio_forms import FRONT, PLAIN, Form, chosen, form_of
-from soul.checkpoints.catalogue import known
+from soul.checkpoints.catalogue import CATALOGUE, known
 from soul.checkpoints.compare import Shape, compare, grouped, row
 from soul.checkpoints.families import FAMILIES, Family, family_of, is_audio
 from soul.checkpoints.layout import (
@@ -56,10 +56,18 @@ from soul.checkpoints.parts import (
     undamaged,
 )
 from soul.checkpoints.sources import CheckpointError, Tensors, open_tensors
-from soul.model.config import SOUL_5B, AudioConfig, DiTConfig, SoulConfig, to_dict
+from soul.model.config import SOUL_5B, AudioConfig, DiTConfig, SoulConfig, in_clips, to_dict
 from soul.model.load import CONFIG, WeightsError, read_config
 
 AUDIO_FRONT = FRONT.removesuffix(".")
+# As Wan2.2-TI2V-5B is sampled (its own configuration): many steps, guided.
+WAN_STEPS, WAN_SOLVER, WAN_GUIDANCE = 50, "unipc", 5.0
+# Public code hears the whole recording; here 3 s of past, and one picture (two at 24) ahead.
+WAV2VEC2 = {
+    25: AudioConfig(past_mels=300, future_mels=5, ear="wav2vec2"),
+    24: AudioConfig(past_mels=300, future_mels=8, ear="wav2vec2"),
+}
+STUDENTS_CHUNK = 3  # latents that the public causal students make together
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 BODY = "blocks.0.ffn.0.weight"  # an adapter has none: it changes another's
 # Whose licence a folder is under that does not say it, by what its tensors show.
@@ -141,7 +149,7 @@ def convert(
             for part, (tensors, wanted) in written.items()
         }
         parts[TOKENIZER] = copied(tokenizer, work / TOKENIZER)
-        config = soul_config(out.name, dit)
+        config = soul_config(out.name, dit, origins)
         (work / CONFIG).write_text(json.dumps(to_dict(config), indent=2) + "\n")
         manifest = manifest_of(out.name, dit, origins, parts, described(work, CONFIG))
         finish(work, manifest)
@@ -185,8 +193,8 @@ def assemble(
             f"{mine.path} does not say its LoRA's alpha; "
             "expected lora_alpha in a config.json beside it"
         )
-    hears = form.hears or any(is_audio(name) for name in tensors)
-    check(Part(tensors, mine.path), families.dit_shapes(config, hears))
+    heard = form.hears or any(is_audio(name) for name in tensors)
+    check(Part(tensors, mine.path), families.dit_shapes(config, heard))
     if pairs:
         tensors = with_lora(tensors, pairs, mine.path, alpha, 1.0)
     return Transformer(family, form, config, tensors, front, BODY in own, left_out)
@@ -299,17 +307,42 @@ def origins_of(source: Path, dit: Transformer, options: Options) -> tuple[Origin
     return tuple(found.values())
 
 
-def soul_config(name: str, dit: Transformer) -> SoulConfig:
-    """The 5B's settings with this transformer's sizes."""
-    sizes = dit.family.vae
-    return replace(
+def soul_config(name: str, dit: Transformer, origins: tuple[Origin, ...]) -> SoulConfig:
+    """The 5B's settings with this transformer's sizes, and the way its origin is sampled."""
+    sizes, packed = dit.family.vae, dit.config.audio_form == "packed"
+    fps, audio = dit.family.fps, SOUL_5B.audio
+    if packed:
+        fps, audio = dit.family.heard_fps, WAV2VEC2[dit.family.heard_fps]
+    elif hears(dit):
+        fps = SOUL_5B.fps
+    config = replace(
         SOUL_5B,
         name=name,
         dit=dit.config,
-        audio=AudioConfig(out_dim=dit.config.audio_dim),
+        audio=replace(audio, out_dim=dit.config.audio_dim),
         text=replace(SOUL_5B.text, dim=dit.config.text_dim),
         vae=replace(SOUL_5B.vae, channels=sizes.channels, spatial=sizes.spatial),
+        fps=fps,
+        tells_given=dit.family.tells_given,
     )
+    if (steps := few_steps(origins)) is None:
+        sound = WAN_GUIDANCE if packed else SOUL_5B.audio_guidance
+        config = replace(config, steps=WAN_STEPS, solver=WAN_SOLVER)
+        config = replace(config, guidance=WAN_GUIDANCE, audio_guidance=sound)
+    else:
+        config = replace(config, steps=steps, chunk=STUDENTS_CHUNK)
+    # Conditions are laid beside clips; whatever else is a stream, to be trained as one.
+    return in_clips(config) if dit.config.condition_channels else config
+
+
+def few_steps(origins: tuple[Origin, ...]) -> int | None:
+    """The steps that one of `origins` was distilled to; None if none was."""
+    names = {origin.name for origin in origins}
+    return next((k.steps for k in CATALOGUE if k.name in names and k.steps is not None), None)
+
+
+def hears(dit: Transformer) -> bool:
+    return any(is_audio(tensor) for tensor in dit.tensors)
 
 
 def manifest_of(
@@ -319,14 +352,13 @@ def manifest_of(
     parts: Mapping[str, tuple[File, ...]],
     config: File,
 ) -> Manifest:
-    hears = any(is_audio(tensor) for tensor in dit.tensors)
     return Manifest(
         name=name,
         origins=origins,
         files=(config, *(file for files in parts.values() for file in files)),
         parts={part: tuple(file.path for file in files) for part, files in parts.items()},
         family=dit.family.name,
-        audio=dit.config.audio_form if hears else "none",
+        audio=dit.config.audio_form if hears(dit) else "none",
         left_out=dit.left_out,
     )
 

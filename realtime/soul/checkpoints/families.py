@@ -43,6 +43,9 @@ class Family:
     dit: DiTConfig
     vae: VaeSizes
     text: Umt5Sizes
+    fps: int = 24  # pictures a second that it was trained on
+    heard_fps: int = 24  # and those of the public checkpoints of its shape that hear
+    tells_given: bool = True  # see `SoulConfig`
 
 
 WAN_5B = Family("wan2.2-ti2v-5b", SOUL_5B.dit, VaeSizes(), Umt5Sizes())
@@ -51,6 +54,9 @@ WAN_1_3B = Family(
     DiTConfig(dim=1536, ffn_dim=8960, layers=30, heads=12, latent_channels=16),
     VaeSizes(encoder_width=96, decoder_width=96, channels=16, patch=None, spatial=8),
     Umt5Sizes(),
+    fps=16,
+    heard_fps=25,
+    tells_given=False,
 )
 FAMILIES = (WAN_5B, WAN_1_3B)
 

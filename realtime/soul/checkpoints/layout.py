@@ -32,6 +32,7 @@ from soul.checkpoints.manifest import (
 from soul.checkpoints.sources import DTYPES, LENGTH, CheckpointError, Tensors, open_safetensors
 
 CODES = {dtype: code for code, dtype in DTYPES.items()}
+SUFFIX = ".safetensors"
 ALIGNED = 8  # bytes: where safetensors' data begins
 SHARD_BYTES = 4_000_000_000
 GIGA = 1e9
@@ -78,8 +79,8 @@ def shards(sizes: Mapping[str, int], limit: int) -> list[list[str]]:
 
 def shard_names(part: str, count: int) -> list[str]:
     if count == 1:
-        return [f"{part}.safetensors"]
-    return [f"{part}-{i:05d}-of-{count:05d}.safetensors" for i in range(1, count + 1)]
+        return [f"{part}{SUFFIX}"]
+    return [f"{part}-{i:05d}-of-{count:05d}{SUFFIX}" for i in range(1, count + 1)]
 
 
 def write_part(
@@ -246,6 +247,13 @@ def open_part(folder: Path, part: str) -> Tensors:
     for name in manifest.parts[part]:
         tensors |= open_safetensors(folder / name)
     return tensors
+
+
+def counted(folder: Path) -> dict[str, int]:
+    """How many numbers each part of tensors in a converted folder has; only headers are read."""
+    manifest = read_manifest(folder / MANIFEST)
+    parts = [p for p, names in manifest.parts.items() if names and names[0].endswith(SUFFIX)]
+    return {p: sum(entry.numel for entry in open_part(folder, p).values()) for p in parts}
 
 
 def load_part(

@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from soul.timebase import (
+    AUDIO_RATE,
+    FRAME_RATE,
     FRAMES_PER_LATENT,
     MEL_HOP,
     MEL_WINDOW,
     MELS_PER_LATENT,
-    SAMPLES_PER_LATENT,
+    OPUS_RATE,
     exact_div,
 )
 
@@ -21,6 +23,7 @@ class ConfigError(ValueError):
 
 
 AUDIO_FORMS = ("attention", "packed")
+EARS = ("whisper", "wav2vec2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class DiTConfig:
     heads: int = 24
     latent_channels: int = 48
     condition_channels: int = 0  # beside the latent's own: a reference's, a mask's
+    condition_edge: int = 0  # cells at the picture's edge that the mask leaves as they are
     patch: int = 2  # latent cells on a token's side; one latent deep in time
     text_len: int = 512
     text_dim: int = 4096
@@ -79,6 +83,12 @@ class AudioConfig:
     future_mels: int = 3  # the last mel frame that is heard starts this far behind the chunk
     width: int = 192
     out_dim: int = 256
+    ear: str = "whisper"  # whose features a large model hears; a small one has its own encoder
+    positions: int = 0  # of a Whisper: features that it is given, silence behind; 0: what is heard
+
+    def __post_init__(self) -> None:
+        if self.ear not in EARS:
+            raise ConfigError(f"audio.ear {self.ear!r} is not known; expected {' or '.join(EARS)}")
 
     @property
     def window_mels(self) -> int:
@@ -138,6 +148,11 @@ class SoulConfig:
     sink_distance: int = 8  # latents between the sink's position and the chunk's
     steps: int = 2
     shift: float = 3.0
+    solver: str = "euler"  # how a step is taken; the others are those of `model.wan.solvers`
+    guidance: float = 1.0  # away from the negative prompt; 1: none, one pass a step
+    audio_guidance: float = 1.0  # away from silence
+    tells_given: bool = True  # latents that are given carry timestep 0; False: that of the others
+    fps: int = FRAME_RATE  # pictures a second; a call shows 25
     centroids: int = 1024
     cue_width: int = 0  # of the encoder that tells of blinks and listening; 0: it is not told
 
@@ -166,6 +181,11 @@ class SoulConfig:
             raise ConfigError(
                 f"overlap {self.overlap} cannot be with window {self.window} and chunk "
                 f"{self.chunk}: expected window 0 and at most the chunk's latents"
+            )
+        if self.fps < 1 or OPUS_RATE % self.fps:
+            raise ConfigError(
+                f"fps {self.fps} does not divide the sound's {OPUS_RATE} samples a second; "
+                "expected a rate such as 25 or 24"
             )
         if self.dit.latent_channels != self.vae.channels:
             raise ConfigError(
@@ -239,14 +259,25 @@ class SoulConfig:
     def chunk_frames(self) -> int:
         return self.chunk * FRAMES_PER_LATENT
 
+    def begin(self, latent: int) -> int:
+        """The sample at which the first frame of a film's `latent` is shown, rounded down."""
+        return latent * FRAMES_PER_LATENT * AUDIO_RATE // self.fps
+
     @property
     def chunk_samples(self) -> int:
-        return self.chunk * SAMPLES_PER_LATENT
+        return self.begin(self.chunk)
+
+    @property
+    def latent_samples(self) -> int:
+        """Samples one latent hears: past, its own in whole pairs of mel hops, and those ahead."""
+        pair = 2 * MEL_HOP
+        own = -(-FRAMES_PER_LATENT * AUDIO_RATE // (self.fps * pair)) * pair
+        return self.audio.past_samples + own + self.audio.lookahead_samples
 
     @property
     def window_samples(self) -> int:
-        """Samples one chunk hears: past, its own, and half a mel window and two hops ahead."""
-        return self.audio.past_samples + self.chunk_samples + self.audio.lookahead_samples
+        """Samples one chunk hears: all that its latents hear."""
+        return self.begin(self.chunk - 1) + self.latent_samples
 
 
 SOUL_5B = SoulConfig(
@@ -254,7 +285,10 @@ SOUL_5B = SoulConfig(
     image_size=512,
     shift=5.0,
     centroids=40_000,
-    audio=AudioConfig(out_dim=1280),
+    # Whisper's sight in `model.wan.whisper.Hearing`: 3 s of past, 40 ms ahead.
+    audio=AudioConfig(
+        mels=128, past_mels=300, future_mels=4, width=1280, out_dim=1280, positions=1500
+    ),
     text=TextConfig(length=512, dim=4096),
 )
 SOUL_MINI = SoulConfig(

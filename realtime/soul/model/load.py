@@ -82,7 +82,7 @@ def load(name: str = "soul-mini", device: str = "cpu", dtype: torch.dtype = torc
     except FileNotFoundError:
         if (folder / PARTS).is_file():
             raise WeightsError(
-                f"{folder} is a converted checkpoint, whose parts nothing joins yet; "
+                f"{folder} is a converted checkpoint, which soul animate and soul serve run; "
                 f"expected a model with {WEIGHTS}"
             ) from None
         raise WeightsError(f"weights are missing: expected {path}") from None

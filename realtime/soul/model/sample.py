@@ -6,12 +6,14 @@ Streams are lists of states; a batch runs one forward and no stream can see anot
 threads, no I/O.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from soul.model.audio import AudioEncoder, windows
 from soul.model.codebook import Codebook
@@ -21,7 +23,6 @@ from soul.model.dit import DiT
 from soul.model.text import TextEncoder, tokenize
 from soul.model.vae import Encoder, Reference, light_decoder, to_bytes
 from soul.model.window import Context, Window, empty_window, gather
-from soul.timebase import SAMPLES_PER_LATENT
 
 TIMESTEPS = 1000.0  # Wan's scale: noise level 1 is timestep 1000
 
@@ -29,6 +30,76 @@ TIMESTEPS = 1000.0  # Wan's scale: noise level 1 is timestep 1000
 # call the chunk that brings the prompt begins within 160 ms, and 480 ms later the words are there:
 # with computing, playout and browser (165 ms) they are on the screen within a second.
 BLEND_CHUNKS = 3
+
+
+# A chunk's noisy latents [B, C, n, h, w] and their noise level in (0, 1] → the flow, noise − clean.
+Flow = Callable[[Tensor, float], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What every pass over one chunk of a batch sees beside it: latents of clips, keys of streams.
+
+    A clip begins with its pivotal latent, which hears nothing, and the end of the clip before.
+    """
+
+    clean: Tensor  # [B, C, k, h, w], latents that stand before the chunk's own; of a stream none
+    audio: Tensor  # [B, up to k + n, m, audio_dim], the sound of the last of them and of the chunk
+    context: Context | None
+
+
+class Actor(Protocol):
+    """What the rollout drives: `Soul`, or a large model whose parts come from elsewhere."""
+
+    config: SoulConfig
+    dit: DiT
+    codebook: Codebook
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def words(self, prompts: Sequence[str]) -> Tensor:
+        """Prompts → [B, length, text_dim]."""
+        ...
+
+    def hear(self, pcm: Tensor) -> Tensor:
+        """What a latent hears [n, latent_samples] → its audio tokens [n, m, audio_dim]."""
+        ...
+
+    def told(self, audio: Tensor, cues: Tensor) -> Tensor:
+        """A latent's audio tokens [..., m, audio_dim] with its cues [..., 4, 4], if it has any."""
+        ...
+
+    def still(self, picture: Tensor) -> Tensor:
+        """The pivotal latent [B, C, h, w] of pictures [B, 3, H, W]."""
+        ...
+
+    def easel(self, picture: Tensor, pivotal: Tensor) -> Any:
+        """What the decoder keeps of a stream that begins with `picture` [1, 3, H, W]."""
+        ...
+
+    def paint(self, latents: Tensor, paintings: Sequence[Any]) -> tuple[Tensor, list[Any]]:
+        """[B, C, n, h, w] → pictures [B, 4n, H, W, 3] uint8, and what the decoder keeps now."""
+        ...
+
+    def answer(self, latents: Tensor, timesteps: Tensor, words: Tensor, past: Past) -> Tensor:
+        """The flow of `latents` [B, C, k + n, h, w], those of `past` first; `timesteps` [B, k + n].
+
+        Guidance, where there is any, is part of it.
+        """
+        ...
+
+    def solve(self, flow: Flow, noise: Tensor, steps: int) -> Tensor:
+        """From noise to clean latents [B, C, n, h, w]."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Strokes:
+    """What `Soul`'s decoder keeps of a stream."""
+
+    reference: Reference
+    memory: Tensor  # [1, C, h, w]
 
 
 class Soul(nn.Module):
@@ -58,6 +129,39 @@ class Soul(nn.Module):
         """A latent's audio tokens [..., m, audio_dim], and its cues [..., 4, 4] as one more."""
         return audio if self.cues is None else torch.cat((audio, self.cues(cues)), -2)
 
+    def hear(self, pcm: Tensor) -> Tensor:
+        return self.audio(pcm)  # type: ignore[no-any-return]
+
+    def still(self, picture: Tensor) -> Tensor:
+        return self.encoder.still(picture)
+
+    def easel(self, picture: Tensor, pivotal: Tensor) -> Strokes:
+        """The portrait's features, made once, and a memory as if it had just been shown."""
+        reference = self.decoder.refer(picture, pivotal)
+        return Strokes(reference, self.decoder.first_state(reference))
+
+    def paint(self, latents: Tensor, paintings: Sequence[Strokes]) -> tuple[Tensor, list[Strokes]]:
+        """One forward a latent for the whole batch; see `Actor.paint`."""
+        reference = Reference.cat([p.reference for p in paintings])
+        memory = torch.cat([p.memory for p in paintings])
+        pictures = []
+        for latent in latents.unbind(2):
+            painted = self.decoder(latent, reference, memory)
+            memory = painted.state
+            pictures.append(to_bytes(painted.pictures, self.config.vae.temporal))
+        kept = [Strokes(p.reference, memory[i : i + 1]) for i, p in enumerate(paintings)]
+        return torch.cat(pictures, 1), kept
+
+    def answer(self, latents: Tensor, timesteps: Tensor, words: Tensor, past: Past) -> Tensor:
+        return self.dit(latents, timesteps, words, past.audio, past.context).flow  # type: ignore[no-any-return]
+
+    def solve(self, flow: Flow, noise: Tensor, steps: int) -> Tensor:
+        """Euler's steps; see `Actor.solve`."""
+        latent = noise
+        for level, following in pairwise(sigmas(steps, self.config.shift)):
+            latent = latent + (following - level) * flow(latent, level)
+        return latent
+
 
 @dataclass(frozen=True, slots=True)
 class Blend:
@@ -82,8 +186,7 @@ class StreamState:
 
     window: Window
     pivotal: Tensor  # [1, C, h, w], the latent that the sink is written from
-    reference: Reference
-    decoder: Tensor  # [1, C, h, w], the decoder's own memory
+    painting: Any  # what its model's decoder keeps of it: `Strokes`, or a large codec's own
     words: Tensor  # [length, text_dim], those in force
     noise: torch.Generator
     blinks: Blinks
@@ -109,26 +212,23 @@ def sigmas(steps: int, shift: float) -> list[float]:
     return [shift * s / (1 + (shift - 1) * s) for s in levels]
 
 
-def open_stream(model: Soul, portrait: Tensor, prompt: str, seed: int) -> StreamState:
+def open_stream(model: Actor, portrait: Tensor, prompt: str, seed: int) -> StreamState:
     """A stream that starts from `portrait` [3, H, W] in [-1, 1] and has heard nothing yet."""
     expected = (3, model.config.height, model.config.width)
     if portrait.shape != expected:
         raise ValueError(f"portrait has shape {tuple(portrait.shape)}, expected {expected}")
     picture = portrait.unsqueeze(0).to(model.device)
-    pivotal = model.encoder.still(picture)
-    reference = model.decoder.refer(picture, pivotal)
+    pivotal = model.still(picture)
     words = model.words([prompt])
     window = empty_window(model.config, model.device, model.dit.dtype)
     if not model.config.clips:
         write_sink(model, [window], pivotal, words)
     noise = torch.Generator(model.device).manual_seed(seed)
-    state = model.decoder.first_state(reference)
-    return StreamState(
-        window, pivotal, reference, state, words[0], noise, Blinks(seed), Glances(seed)
-    )
+    painting = model.easel(picture, pivotal)
+    return StreamState(window, pivotal, painting, words[0], noise, Blinks(seed), Glances(seed))
 
 
-def set_prompt(model: Soul, state: StreamState, prompt: str) -> None:
+def set_prompt(model: Actor, state: StreamState, prompt: str) -> None:
     """The stream's words begin to move to those of `prompt` at its next `commit`.
 
     Only encodes them: no pass. Told while words still move, they go on from where they are; told
@@ -140,7 +240,7 @@ def set_prompt(model: Soul, state: StreamState, prompt: str) -> None:
         state.blend = Blend(state.words, new)
 
 
-def write_sink(model: Soul, windows: Sequence[Window], pivotal: Tensor, words: Tensor) -> None:
+def write_sink(model: Actor, windows: Sequence[Window], pivotal: Tensor, words: Tensor) -> None:
     """The pivotal latents [B, C, h, w] become the sinks: one clean pass, keys left unturned."""
     clean = torch.zeros(len(pivotal), device=pivotal.device)
     seen = model.dit(pivotal.unsqueeze(2), clean, words, None, None, keep=True)
@@ -150,7 +250,7 @@ def write_sink(model: Soul, windows: Sequence[Window], pivotal: Tensor, words: T
         window.sink_values = seen.values[:, i].contiguous()
 
 
-def listen(model: Soul, states: Sequence[StreamState], pcm: Tensor) -> Tensor:
+def listen(model: Actor, states: Sequence[StreamState], pcm: Tensor) -> Tensor:
     """Each stream's window of samples [B, window_samples] → audio tokens [B, n, m, audio_dim].
 
     m tokens for each of the chunk's n latents, which hears its own window. Once a chunk: with the
@@ -160,9 +260,9 @@ def listen(model: Soul, states: Sequence[StreamState], pcm: Tensor) -> Tensor:
     config = model.config
     if pcm.shape[-1] != config.window_samples:
         raise ValueError(f"a chunk hears {config.window_samples} samples, got {pcm.shape[-1]}")
-    each = pcm.unfold(-1, config.window_samples - config.chunk_samples + SAMPLES_PER_LATENT,
-                      SAMPLES_PER_LATENT)  # fmt: skip
-    audio = model.audio(each.flatten(0, 1)).unflatten(0, each.shape[:2])
+    begins = [config.begin(latent) for latent in range(config.chunk)]
+    each = torch.stack([pcm[:, begin : begin + config.latent_samples] for begin in begins], 1)
+    audio = model.hear(each.flatten(0, 1)).unflatten(0, each.shape[:2])
     frames = config.chunk_frames
     lids = torch.tensor([s.blinks.next(frames) for s in states], device=pcm.device)
     listening = torch.tensor([[s.listening] * frames for s in states])
@@ -170,19 +270,7 @@ def listen(model: Soul, states: Sequence[StreamState], pcm: Tensor) -> Tensor:
     return model.told(audio, cues(lids, listening, glances).unflatten(1, (config.chunk, -1)))
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What every pass over one chunk of a batch sees beside it: latents of clips, keys of streams.
-
-    A clip begins with its pivotal latent, which hears nothing, and the end of the clip before.
-    """
-
-    clean: Tensor  # [B, C, k, h, w], latents that stand before the chunk's own; of a stream none
-    audio: Tensor  # [B, up to k + n, m, audio_dim], the sound of the last of them and of the chunk
-    context: Context | None
-
-
-def recall(model: Soul, states: Sequence[StreamState], audio: Tensor) -> Past:
+def recall(model: Actor, states: Sequence[StreamState], audio: Tensor) -> Past:
     """The past of a chunk whose sound is `audio`; ValueError for first and later clips at once."""
     pivotal = torch.cat([s.pivotal for s in states]).unsqueeze(2)
     if not model.config.clips:
@@ -196,7 +284,7 @@ def recall(model: Soul, states: Sequence[StreamState], audio: Tensor) -> Past:
     return Past(clean, torch.cat((torch.cat([t.audio for t in tails]), audio), 1), None)
 
 
-def flow(model: Soul, latent: Tensor, level: float, words: Tensor, past: Past) -> Tensor:
+def flow(model: Actor, latent: Tensor, level: float, words: Tensor, past: Past) -> Tensor:
     """The predicted flow of one denoising pass at one noise `level` for the whole batch.
 
     What stands clean before the chunk is at timestep 0, as Wan's given latents are.
@@ -205,44 +293,37 @@ def flow(model: Soul, latent: Tensor, level: float, words: Tensor, past: Past) -
     latents = torch.cat((past.clean, latent), 2)
     timesteps = torch.full((len(latent), latents.shape[2]), level * TIMESTEPS, device=latent.device)
     timesteps[:, :clean] = 0
-    answer = model.dit(latents, timesteps, words, past.audio, past.context)
-    return answer.flow[:, :, clean:]  # type: ignore[no-any-return]
+    return model.answer(latents, timesteps, words, past)[:, :, clean:]
 
 
-def draw_noise(model: Soul, state: StreamState) -> Tensor:
+def draw_noise(model: Actor, state: StreamState) -> Tensor:
     """A stream's next noise [1, C, n, h, w], unit normal."""
     config = model.config
     shape = (1, config.vae.channels, config.chunk, *config.cells)
     return torch.randn(shape, generator=state.noise, device=model.device)
 
 
-def denoise(model: Soul, states: Sequence[StreamState], audio: Tensor, steps: int) -> Tensor:
-    """Noise → clean latents [B, C, n, h, w] in `steps` Euler steps, without guidance."""
-    config = model.config
-    latent = torch.cat([draw_noise(model, s) for s in states])
+def denoise(model: Actor, states: Sequence[StreamState], audio: Tensor, steps: int) -> Tensor:
+    """Noise → clean latents [B, C, n, h, w] in `steps` steps of the model's own solver."""
+    noise = torch.cat([draw_noise(model, s) for s in states])
     words = torch.stack([s.words for s in states])
     past = recall(model, states, audio)
-    levels = sigmas(steps, config.shift)
-    for level, following in pairwise(levels):
-        latent = latent + (following - level) * flow(model, latent, level, words, past)
-    return latent
+
+    def at(latent: Tensor, level: float) -> Tensor:
+        return flow(model, latent, level, words, past)
+
+    return model.solve(at, noise, steps)
 
 
-def decode(model: Soul, states: Sequence[StreamState], latents: Tensor) -> Tensor:
+def decode(model: Actor, states: Sequence[StreamState], latents: Tensor) -> Tensor:
     """Latents [B, C, n, h, w] → pictures [B, 4n, H, W, 3] uint8; moves decoders' memories on."""
-    reference = Reference.cat([s.reference for s in states])
-    memory = torch.cat([s.decoder for s in states])
-    pictures = []
-    for latent in latents.unbind(2):
-        painted = model.decoder(latent, reference, memory)
-        memory = painted.state
-        pictures.append(to_bytes(painted.pictures, model.config.vae.temporal))
-    for i, state in enumerate(states):
-        state.decoder = memory[i : i + 1]
-    return torch.cat(pictures, 1)
+    pictures, kept = model.paint(latents, [s.painting for s in states])
+    for state, painting in zip(states, kept, strict=True):
+        state.painting = painting
+    return pictures
 
 
-def commit(model: Soul, states: Sequence[StreamState], latents: Tensor, audio: Tensor) -> None:
+def commit(model: Actor, states: Sequence[StreamState], latents: Tensor, audio: Tensor) -> None:
     """Latents become context: strays pulled back, then a clean pass writes keys and values.
 
     Clips need no pass: their last latents are kept. Afterwards words that move to a new prompt's
@@ -263,7 +344,7 @@ def commit(model: Soul, states: Sequence[StreamState], latents: Tensor, audio: T
     move_words(model, states)
 
 
-def move_words(model: Soul, states: Sequence[StreamState]) -> None:
+def move_words(model: Actor, states: Sequence[StreamState]) -> None:
     """One step of every stream whose words move, and its sink rewritten for the words in force.
 
     The sink's keys and values were computed with the old words, and so were the ring's: those leave
@@ -285,7 +366,7 @@ def move_words(model: Soul, states: Sequence[StreamState]) -> None:
 
 
 def remember(
-    model: Soul, windows: Sequence[Window], latents: Tensor, words: Tensor, audio: Tensor
+    model: Actor, windows: Sequence[Window], latents: Tensor, words: Tensor, audio: Tensor
 ) -> None:
     """The clean pass: keys and values of `latents`, at timestep 0, go into each stream's ring."""
     clean = torch.zeros(len(latents), device=latents.device)
@@ -296,7 +377,7 @@ def remember(
 
 
 def advance(
-    model: Soul, states: Sequence[StreamState], pcm: Tensor, steps: int | None = None
+    model: Actor, states: Sequence[StreamState], pcm: Tensor, steps: int | None = None
 ) -> Tensor:
     """One whole chunk of each stream: [B, window_samples] → pictures [B, 4n, H, W, 3] uint8."""
     audio = listen(model, states, pcm)
@@ -311,3 +392,14 @@ def cut(config: SoulConfig, pcm: Tensor) -> Tensor:
     return windows(
         pcm, config.audio.past_samples, config.chunk_samples, config.audio.lookahead_samples
     )
+
+
+def window_at(config: SoulConfig, pcm: Tensor, chunk: int) -> Tensor:
+    """The window [window_samples] of one chunk of a recording [n]: `cut`, at any rate of pictures.
+
+    Silence is what lies before the first sample and behind the last.
+    """
+    begin = config.begin(chunk * config.chunk) - config.audio.past_samples
+    part = pcm[max(begin, 0) : max(begin + config.window_samples, 0)]
+    before = max(-begin, 0)
+    return F.pad(part, (before, config.window_samples - before - len(part)))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from soul.model import sample
 from soul.model.load import load
-from soul.model.sample import Soul, StreamState
+from soul.model.sample import Actor, StreamState
 from soul.model.vae import from_bytes
 from soul.stream.types import ChunkFormat, Frames, Pictures, StageTimes, StreamId, Work
 
@@ -44,7 +44,7 @@ def warm_up(performer: "Performer") -> None:
 class Performer:
     """Runs chunks of many streams through one model; each stream's state is its own."""
 
-    def __init__(self, model: Soul, seconds: Seconds) -> None:
+    def __init__(self, model: Actor, seconds: Seconds) -> None:
         self._model = model
         self._seconds = seconds
         self._states: dict[StreamId, StreamState] = {}

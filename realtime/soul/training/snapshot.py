@@ -4,7 +4,7 @@ What follows from portrait and seed is made again and not stored. Knows no sound
 from the minute's number, as far as the voices do (see `speech.speak`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -39,7 +39,7 @@ def keep(path: Path, snapshot: Snapshot) -> None:
         "keys": state.window.keys,
         "values": state.window.values,
         "written": state.window.written,
-        "decoder": state.decoder,
+        "decoder": state.painting.memory,
         "noise": state.noise.get_state(),
         "median": torch.from_numpy(first.median),
         "vector": torch.from_numpy(first.vector),
@@ -63,11 +63,12 @@ def resume(path: Path, model: Soul, subject: Subject, seed: int) -> Snapshot:
     except (OSError, RuntimeError, UnpicklingError, KeyError, TypeError, EOFError) as error:
         raise SnapshotError(f"{path} could not be read, expected a kept stream") from error
     expected = {"keys": window.keys.shape, "values": window.values.shape}
-    if shapes != {**expected, "decoder": state.decoder.shape}:
+    if shapes != {**expected, "decoder": state.painting.memory.shape}:
         raise SnapshotError(f"{path} holds a stream of another model, expected {model.config.name}")
     window.keys.copy_(values["keys"])
     window.values.copy_(values["values"])
-    state.decoder = values["decoder"].to(state.decoder)
+    memory = values["decoder"].to(state.painting.memory)
+    state.painting = replace(state.painting, memory=memory)
     state.chunk = window.written // model.config.chunk
     for wandering in (state.blinks, state.glances):
         wandering.next(FRAMES_PER_LATENT * window.written)

@@ -4,6 +4,7 @@ Outside this repository it was held against the official code as well (Wan-Video
 wan/modules/vae2_2.py): with the same random weights, 1.8e-6 apart at most.
 """
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -14,6 +15,7 @@ from soul.model.config import ConfigError
 from soul.model.wan.vae import (
     DEVIATION,
     MEAN,
+    WAN_2_1,
     VaeState,
     WanVae,
     WanVaeConfig,
@@ -124,6 +126,36 @@ def test_it_agrees_with_diffusers(vae: WanVae, film: Tensor, latents: Tensor) ->
     torch.testing.assert_close(latents, wanted, atol=TOLERANCE, rtol=0)
     pictures = net.decode(raw).sample.transpose(1, 2)
     torch.testing.assert_close(vae.decode(latents), pictures, atol=TOLERANCE, rtol=0)
+
+
+@torch.no_grad()
+def test_so_does_the_vae_of_wan_2_1(film: Tensor) -> None:
+    """No folded pixels, no shortcuts around its levels: 8 pixels a cell; streamed equals whole."""
+    config = replace(TINY, patch=1, multipliers=(1, 1, 1, 2))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        vae = WanVae(config).eval()
+    net = network(config).eval()
+    net.load_state_dict(vae.state_dict())
+    raw = net.encode(film.transpose(1, 2)).latent_dist.mode()
+    latents = vae.encode(film)
+    assert latents.shape == (2, 4, 4, 4, 6)
+    wanted = (raw.transpose(1, 2) - column(TINY.mean)) / column(TINY.deviation)
+    torch.testing.assert_close(latents, wanted, atol=TOLERANCE, rtol=0)
+    state, shown = vae.open_decoder(), []
+    for latent in latents.split(1, 1):
+        pictures, state = vae.decode_next(latent, state)
+        shown.append(pictures)
+    whole = net.decode(raw).sample.transpose(1, 2)
+    torch.testing.assert_close(torch.cat(shown, 1), whole, atol=TOLERANCE, rtol=0)
+
+
+def test_the_vae_of_wan_2_1_has_its_published_size() -> None:
+    """The sizes of Wan2.1's own code (wan/modules/vae.py) and of diffusers' vae/config.json."""
+    assert (WAN_2_1.channels, WAN_2_1.spatial, WAN_2_1.encoder_width) == (16, 8, 96)
+    assert (len(WAN_2_1.mean), len(WAN_2_1.deviation)) == (16, 16)
+    with torch.device("meta"):
+        assert WanVae(WAN_2_1).encode(torch.empty(1, 1, 3, 64, 96)).shape == (1, 1, 16, 8, 12)
 
 
 def test_a_film_has_a_latent_for_its_first_frame_and_for_every_four() -> None:

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from soul.cli import options as told
 from soul.cli.bench.browser import browser_version
 from soul.cli.bench.live import LiveConfig, bench_live
 from soul.cli.bench.machine import describe
@@ -21,9 +22,11 @@ from soul.cli.bench.server import BenchError
 from soul.cli.bench.sessions import bench_sessions
 from soul.cli.console import BAD_INPUT, fail, stderr
 from soul.cli.extras import need_extra
+from soul.cli.plan import LargeConfig, PlanError, size_of
 from soul.cli.train import need_voices, tell_progress
 
 DEFAULTS = LiveConfig()
+LARGE = LargeConfig()
 CHUNKS = 100
 SESSIONS = 50
 SESSION_SECONDS = 0.5
@@ -52,17 +55,34 @@ def model(
     device: Device = DEFAULTS.device,
     threads: Threads = DEFAULTS.threads,
     chunks: Annotated[int, typer.Option(help="Chunks of 160 ms to compute.", min=2)] = CHUNKS,
+    size: told.Size = None,
+    steps: told.Steps = None,
+    dtype: told.Dtype = LARGE.dtype,
+    decoder: told.Decoder = None,
+    tile: told.Tile = False,
+    ear: told.Ear = None,
 ) -> None:
-    """How long each stage of a chunk takes, and what share of its 160 ms.
+    """How long each stage of a chunk takes, and what share of the time that it lasts.
 
-    Example:
+    Examples:
 
       soul bench model --chunks 200
+
+      soul bench model --model soul-5b --device cuda --size 704x1280 --steps 4
     """
     from soul.cli.bench.model import bench_model
 
     machine = asdict(describe())  # first: the load is that of before
-    _print(lambda: {"machine": machine, **bench_model(model, device, threads, chunks)}, "model")
+    try:
+        large = LargeConfig(
+            size_of(size), dtype=dtype, decoder=decoder, tile=tile, steps=steps, ear=ear
+        )
+        _print(
+            lambda: {"machine": machine, **bench_model(model, device, threads, chunks, large)},
+            "model",
+        )
+    except PlanError as error:
+        fail(str(error), BAD_INPUT)
 
 
 @app.command("live")

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 
 from soul.cli.bench.server import BenchError
+from soul.cli.large import LoadLarge, admitted, folder_of, is_large
+from soul.cli.plan import LargeConfig, for_small
 from soul.model.load import WeightsError, load
-from soul.stream.process import Unable
+from soul.stream.process import Factory, Unable
 from soul.stream.types import Performs, StageTimes, Work
 from soul.stream.worker import LoadSoul
 from soul.timebase import AUDIO_RATE
@@ -15,12 +17,23 @@ from soul.timebase import AUDIO_RATE
 STAGES = ("listen", "denoise", "decode", "commit", "total")
 SKIPPED = 3  # chunks whose figures do not count: caches fill
 STREAM = "bench"
+SMALL = LargeConfig()  # nothing told
 
 
-def bench_model(weights: str, device: str, threads: int, chunks: int) -> dict[str, Any]:
-    """The figures of `weights`; BenchError if they cannot be loaded."""
+def bench_model(
+    weights: str, device: str, threads: int, chunks: int, large: LargeConfig = SMALL
+) -> dict[str, Any]:
+    """The figures of `weights`; BenchError if they cannot be loaded, PlanError for `large` ones'
+    options that a shipped model does not know.
+    """
+    if is_large(weights):
+        admitted(weights, accept=False, command="bench model")
+        factory: Factory = LoadLarge(str(folder_of(weights)), device, threads, large)
+    else:
+        for_small(large, weights)
+        factory = LoadSoul(weights, device, threads)
     try:
-        performer = LoadSoul(weights, device, threads)()
+        performer = factory()
     except Unable as error:
         raise BenchError(str(error)) from error
     times = list(run(performer, chunks))
@@ -67,6 +80,11 @@ def stages(times: list[StageTimes]) -> dict[str, dict[str, float]]:
 
 def parameters(weights: str) -> dict[str, int]:
     """How many numbers each part of the model has, and all of them."""
+    if is_large(weights):
+        from soul.checkpoints.layout import counted
+
+        counts = counted(folder_of(weights))
+        return {**counts, "all": sum(counts.values())}
     try:
         parts = load(weights).named_children()
     except WeightsError as error:

@@ -5,7 +5,7 @@ same: the VAE's middle attends over the whole picture, and a tile sees itself al
 VAE's interface and nothing of its layers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from soul.model.config import ConfigError
-from soul.model.wan.vae import COLOURS, VaeState, WanVae, check_pushed, check_whole
+from soul.model.wan.vae import COLOURS, VaeState, WanVae, check_pushed, check_whole, moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,25 @@ def blend(tiles: Sequence[Tensor], rows: int, columns: int, tiling: Tiling, scal
     return (picture / total).to(like.dtype)
 
 
+Push = Callable[[Tensor, VaeState], tuple[Tensor, VaeState]]
+
+
+def one(push: Push, tile: Tensor, state: VaeState) -> tuple[Tensor, VaeState]:
+    """One tile through `push`: its state comes from the CPU and goes back there.
+
+    On `meta`, which holds nothing, it stays where it is.
+    """
+    answer, after = push(tile, moved(state, tile.device))
+    parked = tile.device if tile.is_meta else torch.device("cpu")
+    return answer, moved(after, parked)
+
+
 class TiledVae:
-    """A `WanVae` with the same interface that never computes more than one tile at a time."""
+    """A `WanVae` with the same interface that never computes more than one tile at a time.
+
+    What the tiles of a stream remember is larger together than what one of them computes, so it
+    waits in the CPU's memory; each tile's is fetched when its turn comes.
+    """
 
     def __init__(self, vae: WanVae, tiling: Tiling) -> None:
         self.vae = vae
@@ -105,7 +122,7 @@ class TiledVae:
         shape = check_pushed(frames, COLOURS, spatial, state.shape)
         cut = self.cut(frames, spatial)
         states = state.tiles or (self.vae.open_encoder(),) * len(cut)
-        pushed = list(map(self.vae.encode_next, cut, states))
+        pushed = [one(self.vae.encode_next, *pair) for pair in zip(cut, states, strict=True)]
         return self.joined(pushed, shape, spatial, 1)
 
     def decode_next(self, latents: Tensor, state: TiledState) -> tuple[Tensor, TiledState]:
@@ -113,7 +130,7 @@ class TiledVae:
         shape = check_pushed(latents, self.vae.config.channels, 1, state.shape)
         cut = self.cut(latents, 1)
         states = state.tiles or (self.vae.open_decoder(),) * len(cut)
-        pushed = list(map(self.vae.decode_next, cut, states))
+        pushed = [one(self.vae.decode_next, *pair) for pair in zip(cut, states, strict=True)]
         return self.joined(pushed, shape, 1, self.vae.config.spatial)
 
     def cut(self, pushed: Tensor, scale: int) -> list[Tensor]:

@@ -38,6 +38,16 @@ DEVIATION = (
     0.3971, 1.0600, 0.3943, 0.5537, 0.5444, 0.4089, 0.7468, 0.7744,
 )  # fmt: skip
 
+# The same of Wan2.1, of 16 channels: Wan-AI/Wan2.1-T2V-1.3B-Diffusers, vae/config.json.
+MEAN_2_1 = (
+    -0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508,
+    0.4134, -0.0715, 0.5517, -0.3632, -0.1922, -0.9497, 0.2503, -0.2921,
+)  # fmt: skip
+DEVIATION_2_1 = (
+    2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743,
+    3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160,
+)  # fmt: skip
+
 COLOURS = 3
 
 Feature: TypeAlias = Tensor | str | None
@@ -54,7 +64,7 @@ class WanVaeConfig:
     multipliers: tuple[int, ...] = (1, 2, 4, 4)  # of the width, level by level
     residuals: int = 2  # residual blocks a level of the encoder; the decoder has one more
     halves_time: tuple[bool, ...] = (False, True, True)  # by level, besides height and width
-    patch: int = 2  # pixels on a side that are folded into channels first
+    patch: int = 2  # pixels on a side that are folded into channels first; 1: Wan2.1's layers
     mean: tuple[float, ...] = MEAN
     deviation: tuple[float, ...] = DEVIATION
 
@@ -74,6 +84,16 @@ class WanVaeConfig:
         return self.patch << len(self.halves_time)
 
 
+WAN_2_1 = WanVaeConfig(
+    channels=16,
+    encoder_width=96,
+    decoder_width=96,
+    patch=1,
+    mean=MEAN_2_1,
+    deviation=DEVIATION_2_1,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class VaeState:
     """What one stream, in one direction, remembers between two calls.
@@ -88,6 +108,13 @@ class VaeState:
     shape: torch.Size | None = None  # (B, C, H, W) of all that is pushed
 
 
+def moved(state: VaeState, device: torch.device) -> VaeState:
+    """The same state on `device`; of what lies there already nothing is copied."""
+    features = tuple(f.to(device) if isinstance(f, Tensor) else f for f in state.features)
+    waiting = None if state.waiting is None else state.waiting.to(device)
+    return VaeState(features, state.latents, waiting, state.shape)
+
+
 def network(config: WanVaeConfig) -> Any:
     """diffusers' `AutoencoderKLWan` of these sizes, with random weights."""
     folded = COLOURS * config.patch**2
@@ -100,10 +127,10 @@ def network(config: WanVaeConfig) -> Any:
         temperal_downsample=list(config.halves_time),
         latents_mean=list(config.mean),
         latents_std=list(config.deviation),
-        is_residual=True,
+        is_residual=config.patch > 1,
         in_channels=folded,
         out_channels=folded,
-        patch_size=config.patch,
+        patch_size=config.patch if config.patch > 1 else None,
         scale_factor_spatial=config.spatial,
     )
 

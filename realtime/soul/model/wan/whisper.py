@@ -127,15 +127,27 @@ def sizes_of(net: Any) -> WhisperSizes:
     return WhisperSizes(*(told[name] for name in SIZES))
 
 
+def told_sizes(folder: Path) -> WhisperSizes:
+    """The sizes that the `config.json` in `folder` tells; WeightsError if it tells none."""
+    try:
+        told = json.loads((folder / CONFIG).read_text())
+        return WhisperSizes(*(int(told[name]) for name in SIZES))
+    except (FileNotFoundError, NotADirectoryError):
+        raise WeightsError(
+            f"no Whisper at {str(folder)!r}: expected a folder with {CONFIG} and {WEIGHTS}"
+        ) from None
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise WeightsError(f"{str(folder)!r} holds no whole Whisper: {error!r}") from error
+
+
 def load(folder: Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Any:
     """The encoder of a Whisper that lies in `folder` as openai/whisper-large-v3 does.
 
     WeightsError, one sentence, if a file is missing, broken or not of the sizes that it tells.
     """
     path = folder / WEIGHTS
+    sizes = told_sizes(folder)
     try:
-        told = json.loads((folder / CONFIG).read_text())
-        sizes = WhisperSizes(*(int(told[name]) for name in SIZES))
         with safe_open(path, framework="pt", device=device) as file:
             names: list[str] = file.keys()
             kept = [name for name in names if name.startswith(PREFIX)]
