@@ -12,6 +12,7 @@ from soul.cli.fetch import fetch
 from soul.cli.models import models
 from soul.cli.serve import serve
 from soul.cli.train import train
+from soul.cli.tune import tune
 
 app = typer.Typer(
     name="soul",
@@ -35,6 +36,7 @@ app.command()(doctor)
 app.add_typer(bench)
 app.command()(data)
 app.command()(train)
+app.command()(tune)
 app.command("eval")(evaluate)
 app.command()(models)
 app.command()(fetch)

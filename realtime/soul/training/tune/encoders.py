@@ -1,0 +1,92 @@
+"""The encoders of stage `encode`: Wan's VAE and umT5 out of a model's folder, and a Whisper's.
+
+Opens parts and hands them over as functions of tensors. It knows no shards.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from soul.checkpoints.layout import load_part, open_part
+from soul.checkpoints.parts import TEXT, TOKENIZER, VAE
+from soul.checkpoints.sources import CheckpointError
+from soul.model.config import SoulConfig
+from soul.model.wan import text, whisper
+from soul.model.wan.vae import WanVae, WanVaeConfig
+from soul.training.tune.encode import Encoders
+from soul.training.tune.settings import EncodeConfig, TuneError
+
+TIED = "encoder.embed_tokens.weight"  # umT5's copy of `shared.weight`
+
+
+def open_encoders(
+    folder: Path, ear: Path, config: SoulConfig, how: EncodeConfig, device: torch.device
+) -> Encoders:
+    """Raises CheckpointError, WeightsError or TextError, one sentence, for what is not whole.
+
+    VAE and Whisper compute in float32; umT5 in what its file holds.
+    """
+    vae, hear = open_vae(folder, device), open_ear(ear, config, how, device)
+    say = open_words(folder, config, device)
+
+    def film(pictures: Tensor) -> Tensor:
+        return vae.encode(pictures.to(device).unsqueeze(0))[0]
+
+    def still(pictures: Tensor) -> Tensor:
+        return torch.cat([vae.still(one.to(device)) for one in pictures.split(1)])
+
+    def sound(pcm: Tensor, latents: int) -> Tensor:
+        return whisper.streamed(hear, pcm.to(device), latents, hearing_of(how))
+
+    def words(prompt: str) -> Tensor:
+        _, real = say.tokenizer([prompt])
+        return say.encode([prompt])[0, : int(real.sum())]
+
+    return Encoders(film, still, sound, words)
+
+
+def hearing_of(how: EncodeConfig) -> whisper.Hearing:
+    return whisper.Hearing(how.past, how.lookahead, how.positions)
+
+
+def open_vae(folder: Path, device: torch.device) -> WanVae:
+    """The VAE of `folder`; its widths are read off the tensors."""
+    found = {name: entry.shape for name, entry in open_part(folder, VAE).items()}
+    try:
+        sizes = WanVaeConfig(
+            encoder_width=found["encoder.conv_in.weight"][0],
+            decoder_width=found["decoder.conv_out.weight"][1],
+        )
+    except KeyError as error:
+        raise CheckpointError(f"{folder}: {VAE} is not Wan2.2's: it lacks {error}") from None
+    with torch.device("meta"):
+        vae = WanVae(sizes)
+    load_part(vae, folder, VAE, str(device), torch.float32)
+    return vae.eval().requires_grad_(False)
+
+
+def open_ear(ear: Path, config: SoulConfig, how: EncodeConfig, device: torch.device) -> Any:
+    """The Whisper in the folder `ear`; TuneError if the model does not hear such features."""
+    net = whisper.load(ear, str(device))
+    width = whisper.sizes_of(net).width
+    if width != config.dit.audio_dim:
+        raise TuneError(
+            f"the Whisper in {ear} has features of {width}, and the model hears "
+            f"{config.dit.audio_dim}; expected the same, whisper-large-v3's for soul-5b"
+        )
+    return whisper.shortened(net, how.positions)
+
+
+def open_words(folder: Path, config: SoulConfig, device: torch.device) -> text.PromptEncoder:
+    """Tokenizer and encoder of `folder`."""
+    entries = open_part(folder, TEXT)
+    sizes = text.Umt5Sizes(dim=config.dit.text_dim, length=config.dit.text_len)
+    with torch.device("meta"):
+        net: nn.Module = text.network(sizes)
+    kind = entries["shared.weight"].dtype if "shared.weight" in entries else torch.bfloat16
+    load_part(net, folder, TEXT, str(device), kind, lambda name: name == TIED)
+    net.encoder.embed_tokens.weight = net.shared.weight  # type: ignore[union-attr]
+    tokenizer = text.Tokenizer(folder / TOKENIZER, sizes)
+    return text.PromptEncoder(tokenizer, net.eval().requires_grad_(False))
