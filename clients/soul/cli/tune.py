@@ -129,8 +129,12 @@ def start(job: Job) -> None:
     if job.plan:
         tell_plan(place, tuning, stages, processes)
         return
+    if "encode" not in stages:
+        run.material(place, tuning)
     if not launched or os.environ[LAUNCHED] == "0":
         run.begin(place, tuning)
+    else:
+        logging.getLogger("soul.training").setLevel(logging.WARNING)  # the first one tells
     if launched or processes == 1:
         work(job, place, tuning, stages)
     else:
@@ -144,10 +148,10 @@ def tell_plan(place: "Place", tuning: "Tuning", stages: tuple[str, ...], process
     """What each stage would take; nothing is read but sizes."""
     from soul.training.tune.memory import need_of
     from soul.training.tune.run import sized
-    from soul.training.tune.settings import STAGED
+    from soul.training.tune.settings import TRAINED
 
     config = sized(place.model, tuning)
-    for stage in (stage for stage in STAGED if stage in stages):
+    for stage in (stage for stage in TRAINED if stage in stages):
         need = need_of(stage, config, tuning, processes)
         stdout().print(f"{stage}: {need.told()}, {processes} processes")
 

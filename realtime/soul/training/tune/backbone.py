@@ -15,9 +15,11 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from soul.checkpoints.compare import compare
 from soul.checkpoints.layout import open_part
+from soul.checkpoints.manifest import MANIFEST, read_manifest
 from soul.checkpoints.sources import CheckpointError, Tensors
 from soul.model.codebook import Codebook
 from soul.model.config import SoulConfig
+from soul.model.dit import DiT
 from soul.model.sample import Soul
 from soul.training.tune.clips import Words
 from soul.training.tune.crew import Group, shard
@@ -37,7 +39,7 @@ class Backbone(Soul):
             super().__init__(config)
         del self.encoder, self.decoder, self.audio
         self.codebook = codebook
-        self.text = words
+        self.text = words  # type: ignore[assignment]
 
     def words(self, prompts: Sequence[str]) -> Tensor:
         return self.text(prompts, self.device)  # type: ignore[no-any-return]
@@ -65,7 +67,7 @@ class Opened:
         check(model, entries, self.folder)
         model.dit.to(precision)
         if trained and tuning.lora.rank:
-            need_hearing(entries, tuning.lora, self.folder)
+            need_hearing(model.dit, entries, tuning.lora, self.folder)
             adapt(model.dit, tuning.lora)
         for name, parameter in model.dit.named_parameters():
             if trained and is_trained(name, tuning.lora):  # small steps are lost in bfloat16
@@ -76,10 +78,10 @@ class Opened:
         return model.requires_grad_(False)
 
 
-def need_hearing(entries: Tensors, lora: LoraConfig, folder: Path) -> None:
+def need_hearing(dit: DiT, entries: Tensors, lora: LoraConfig, folder: Path) -> None:
     """TuneError if layers that hear are new, and would be trained by pairs alone."""
-    hears = any(HEARS.fullmatch(name) for name in entries)
-    if not hears and not is_whole("audio_embedding", lora):
+    new = [name for name, _ in dit.named_parameters() if name not in entries]
+    if any(not is_whole(name, lora) for name in new):
         raise TuneError(
             f"{folder} hears nothing yet, and pairs alone do not teach it to; expected "
             "lora.whole=audio_embedding,norm_audio,audio_attn, or lora.rank 0"
@@ -88,10 +90,9 @@ def need_hearing(entries: Tensors, lora: LoraConfig, folder: Path) -> None:
 
 def open_codebook(folder: Path, config: SoulConfig, device: torch.device) -> Codebook:
     """The folder's own; where it has none, one that leaves every latent as it is."""
-    try:
-        values = {name: entry.read() for name, entry in open_part(folder, CODEBOOK).items()}
-    except CheckpointError:
+    if CODEBOOK not in read_manifest(folder / MANIFEST).parts:
         return Codebook(1, config.vae.channels).to(device)
+    values = {name: entry.read() for name, entry in open_part(folder, CODEBOOK).items()}
     codebook = Codebook(*values["centroids"].shape)
     codebook.load_state_dict(values)
     return codebook.to(device)

@@ -22,6 +22,7 @@ from soul.training.diffusion import Latents
 from soul.training.tune.settings import EncodeConfig, TuneError
 
 NOTE, WORDS = "encoded.json", "words.bin"
+ARRAYS = ("pivotal", "latents", "tokens")
 REGIONS = 3  # mouth and eyes: `Latents` has a box for each, and here nobody looked for them
 
 
@@ -76,7 +77,7 @@ class Words(nn.Module):
         """[B, length, text_dim] float32; TuneError for a prompt that was not encoded."""
         if unknown := [p for p in prompts if p not in self.known]:
             raise TuneError(f"the prompt {unknown[0]!r} was not encoded with the clips")
-        found = [torch.from_numpy(np.asarray(self.known[p])) for p in prompts]
+        found = [torch.from_numpy(np.array(self.known[p])) for p in prompts]
         rows = [nn.functional.pad(f.float(), (0, 0, 0, self.length - len(f))) for f in found]
         return torch.stack(rows).to(device)
 
@@ -102,7 +103,7 @@ def open_encoded(folder: Path, model: str, config: SoulConfig) -> Material:
             f"{folder} holds clips of {note.height} x {note.width}, and this run makes pictures of "
             f"{config.height} x {config.width}; expected the same"
         )
-    arrays = {name: opened(folder / f"{name}.npy") for name in ("pivotal", "latents", "tokens")}
+    arrays = {name: opened(folder / f"{name}.npy") for name in ARRAYS}
     check_shapes(arrays, note, config, folder)
     words = rows_of(folder / WORDS, sum(rows for _, _, rows in note.words), config.dit.text_dim)
     clips, n = arrays["latents"].shape[:2]

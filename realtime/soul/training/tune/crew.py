@@ -61,7 +61,8 @@ def joined(kind: str) -> Iterator[Group]:
     if "MASTER_ADDR" in os.environ:
         dist.init_process_group(backend)
     else:
-        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+        store = dist.HashStore()  # type: ignore[attr-defined]
+        dist.init_process_group(backend, store=store, rank=0, world_size=1)
     try:
         yield Group(Share(rank, of), device, init_device_mesh(kind, (of,)))
     finally:

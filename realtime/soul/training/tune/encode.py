@@ -26,7 +26,7 @@ from soul.model.config import SoulConfig
 from soul.model.vae import from_bytes
 from soul.timebase import AUDIO_RATE, FRAMES_PER_LATENT
 from soul.training.progress import Length, Progress
-from soul.training.tune.clips import NOTE, WORDS, Encoded
+from soul.training.tune.clips import ARRAYS, NOTE, WORDS, Encoded
 from soul.training.tune.crew import Group, Quiet
 from soul.training.tune.settings import EncodeConfig, TuneError
 
@@ -155,7 +155,7 @@ class Encoding:
         self.begin(clips, model)
         done = self.done()
         self.wait()
-        arrays = self.arrays(clips, "r+")
+        arrays = {name: np.load(self.folder / f"{name}.npy", "r+") for name in ARRAYS}
         own = range(self.group.share.rank, len(clips), self.group.share.of)
         left = [index for index in own if index not in done]
         words = self.say(clips) if self.group.first else {}
@@ -177,8 +177,7 @@ class Encoding:
     def begin(self, clips: list[Sample], model: str) -> None:
         """Note what is encoded, and make room for it; TuneError if it is not what was begun."""
         path = self.folder / BEGUN
-        keys = tuple(f"{clip.shard.name}/{clip.key}" for clip in clips)
-        wanted = self.note(clips, model, ()).to_json() + json.dumps([self.seed, len(keys)])
+        wanted = f"{self.note(clips, model, ()).to_json()}{self.seed}\n"
         if path.exists():
             if path.read_text(encoding="utf-8") != wanted:
                 raise TuneError(
@@ -186,7 +185,7 @@ class Encoding:
                     "expected the same: name another folder, or delete that one to start over"
                 )
         elif self.group.first:
-            self.arrays(clips, "w+")
+            self.make_room(len(clips))
             fresh = path.with_suffix(".new")
             fresh.write_text(wanted, encoding="utf-8")
             fresh.replace(path)
@@ -200,22 +199,15 @@ class Encoding:
         size = self.config.height, self.config.width
         return Encoded(model, *size, self.how, keys, prompts, words)
 
-    def arrays(self, clips: list[Sample], mode: str) -> dict[str, np.memmap]:
-        n, cell = len(clips), (self.config.vae.channels, *self.config.cells)
+    def make_room(self, clips: int) -> None:
+        """Empty arrays for so many clips."""
+        cell = self.config.vae.channels, *self.config.cells
         heard = self.encoders.sound(torch.zeros(AUDIO_RATE), 1).shape[1:]
-        shapes = {
-            "pivotal": (n, self.how.references, *cell),
-            "latents": (n, self.how.latents - 1, *cell),
-            "tokens": (n, self.how.latents - 1, *heard),
-        }
-        make = np.lib.format.open_memmap
-        kind = {} if mode == "r+" else {"dtype": "float16"}
-        return {
-            name: make(
-                self.folder / f"{name}.npy", mode, **kind, **({} if mode == "r+" else {"shape": s})
-            )
-            for name, s in shapes.items()
-        }
+        n = self.how.latents - 1
+        shapes = ((self.how.references, *cell), (n, *cell), (n, *heard))
+        for name, shape in zip(ARRAYS, shapes, strict=True):
+            path = self.folder / f"{name}.npy"
+            np.lib.format.open_memmap(path, "w+", np.float16, (clips, *shape)).flush()
 
     def done(self) -> set[int]:
         """Clips that any process has encoded; a line that was cut off does not count."""
@@ -294,9 +286,9 @@ def read(sample: Sample, frames: int) -> tuple[NDArray[np.uint8], Tensor | None]
     with tarfile.open(sample.shard) as tar:
         film, sound = (contents(tar, f"{sample.key}.{kind}") for kind in ("mp4", "wav"))
     try:
-        with av.open(io.BytesIO(film or b"")) as container:
+        with av.open(io.BytesIO(film or b""), "r") as container:
             shown = islice(container.decode(video=0), frames)
-            pictures = np.stack([frame.to_ndarray(format="rgb24") for frame in shown])
+            pictures = np.stack([rgb(frame) for frame in shown])
         heard = None if sound is None else heard_in(sound)
     except (av.FFmpegError, ValueError, IndexError, EOFError, wave.Error) as error:
         raise TuneError(f"clip {sample.key} of {sample.shard} cannot be read: {error}") from None
@@ -306,6 +298,11 @@ def read(sample: Sample, frames: int) -> tuple[NDArray[np.uint8], Tensor | None]
             f"{sample.frames}"
         )
     return pictures, heard
+
+
+def rgb(frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """[H, W, 3]."""
+    return frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
 
 
 def heard_in(sound: bytes) -> Tensor:

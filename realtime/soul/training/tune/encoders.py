@@ -24,12 +24,15 @@ TIED = "encoder.embed_tokens.weight"  # umT5's copy of `shared.weight`
 def open_encoders(
     folder: Path, ear: Path, config: SoulConfig, how: EncodeConfig, device: torch.device
 ) -> Encoders:
-    """Raises CheckpointError, WeightsError or TextError, one sentence, for what is not whole.
+    """Raises CheckpointError, WeightsError or TuneError, one sentence, for what is not whole.
 
     VAE and Whisper compute in float32; umT5 in what its file holds.
     """
     vae, hear = open_vae(folder, device), open_ear(ear, config, how, device)
-    say = open_words(folder, config, device)
+    try:
+        say = open_words(folder, config, device)
+    except text.TextError as error:
+        raise TuneError(str(error)) from None
 
     def film(pictures: Tensor) -> Tensor:
         return vae.encode(pictures.to(device).unsqueeze(0))[0]

@@ -20,10 +20,10 @@ class Lora(nn.Module):
 
     def __init__(self, base: nn.Linear, config: LoraConfig) -> None:
         super().__init__()
-        kind = {"bias": False, "device": base.weight.device, "dtype": torch.float32}
         self.base = base
-        self.lora_A = nn.Linear(base.in_features, config.rank, **kind)
-        self.lora_B = nn.Linear(config.rank, base.out_features, **kind)
+        with base.weight.device:
+            self.lora_A = nn.Linear(base.in_features, config.rank, bias=False)
+            self.lora_B = nn.Linear(config.rank, base.out_features, bias=False)
         self.scale = config.scale
 
     def forward(self, x: Tensor) -> Tensor:

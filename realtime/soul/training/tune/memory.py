@@ -93,8 +93,7 @@ def scaled(stage: str, layout: Layout, config: SoulConfig, tuning: Tuning, proce
     """The same for any number of processes, without counting once more."""
     cast = cast_of(stage, tuning, config.steps)
     low = PRECISIONS[tuning.precision].itemsize
-    batches = {"teacher": tuning.teacher, "student": tuning.student, "match": tuning.match}
-    streams = exact_div(batches[stage].batch, processes)
+    streams = exact_div(tuning.staged(stage).batch, processes)
     whole = layout.trained + layout.frozen
     held = cast.trained * (FLOAT * layout.trained + low * layout.frozen) + cast.frozen * low * whole
     moved = cast.trained * layout.trained
@@ -105,7 +104,7 @@ def scaled(stage: str, layout: Layout, config: SoulConfig, tuning: Tuning, proce
         gradients=FLOAT * moved // processes,
         optimizer=MOMENTS * FLOAT * moved // processes,
         means=FLOAT * moved // processes if tuning.ema else 0,
-        gathered=gathered if processes > 1 else 0,
+        gathered=gathered,
         activations=streams * (cast.passes * layout.kept + layout.inner),
         windows=streams * cast.windows * layout.window,
     )
@@ -161,11 +160,11 @@ def kept_by(
     dit: DiT, config: SoulConfig, precision: torch.dtype, context: Context
 ) -> tuple[int, int]:
     """Bytes that autograd keeps of one pass of one stream: of one block, and around the blocks."""
-    place = {"device": "meta", "dtype": precision}
-    latent = torch.empty(1, config.vae.channels, 1, *config.cells, **place)
-    text = torch.empty(1, config.dit.text_len, config.dit.text_dim, **place)
-    sound = torch.empty(1, 1, TOKENS, config.dit.audio_dim, **place)
-    level = torch.ones(1, device="meta")
+    with torch.device("meta"):
+        latent = torch.empty(1, config.vae.channels, 1, *config.cells, dtype=precision)
+        text = torch.empty(1, config.dit.text_len, config.dit.text_dim, dtype=precision)
+        sound = torch.empty(1, 1, TOKENS, config.dit.audio_dim, dtype=precision)
+        level = torch.ones(1)
     counted = {p.untyped_storage()._cdata for p in dit.parameters()}  # weights are counted apart
     seen = [0, 0]
     kept: list[Tensor] = []  # so that no two of them are told by one address
@@ -207,8 +206,8 @@ def check_fits(stage: str, config: SoulConfig, tuning: Tuning, processes: int, f
     need = scaled(stage, layout, config, tuning, processes)
     if need.total <= free:
         return need
-    batch = {"teacher": tuning.teacher, "student": tuning.student, "match": tuning.match}[stage]
-    more = (n for n in range(processes + 1, batch.batch + 1) if batch.batch % n == 0)
+    batch = tuning.staged(stage).batch
+    more = (n for n in range(processes + 1, batch + 1) if batch % n == 0)
     fits = next((n for n in more if scaled(stage, layout, config, tuning, n).total <= free), None)
     help_ = f"{fits} processes would do" if fits else "name a smaller batch, or lora.rank"
     raise TuneError(

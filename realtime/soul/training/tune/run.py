@@ -5,6 +5,7 @@ that the next one starts from, and its mark; with LoRA also `STAGE/adapter`. All
 group call this; the first of them writes and tells.
 """
 
+import gc
 import logging
 import shutil
 from collections.abc import Callable
@@ -42,6 +43,7 @@ log = logging.getLogger("soul.training")
 
 NOTE = "tuning.json"
 MODEL, ADAPTER, ENCODED = "model", "adapter", "encoded"
+FOLLOWER = "follower."  # of stage `match`: nobody wants it afterwards
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,12 @@ def check(place: Place, tuning: Tuning, stages: tuple[str, ...], processes: int)
     sized(place.model, tuning)
 
 
+def material(place: Place, tuning: Tuning) -> Material:
+    """The run's encoded clips; TuneError if they are not there, or not this run's."""
+    name = read_manifest(place.model / MANIFEST).name
+    return open_encoded(place.out / ENCODED, name, sized(place.model, tuning))
+
+
 def begin(place: Place, tuning: Tuning) -> None:
     """Write the settings beside the run; TuneError if it was begun with others."""
     place.out.mkdir(parents=True, exist_ok=True)
@@ -99,7 +107,9 @@ def begin(place: Place, tuning: Tuning) -> None:
 
 def free_memory(group: Group) -> int:
     """Bytes that this process may use: of its own GPU, or its part of the machine's."""
+    gc.collect()  # models of the stage before refer to themselves
     if group.device.type == "cuda":
+        torch.cuda.empty_cache()
         return torch.cuda.mem_get_info(group.device)[0]
     return int(psutil.virtual_memory().available // group.share.of)
 
@@ -107,15 +117,14 @@ def free_memory(group: Group) -> int:
 def run(place: Place, tuning: Tuning, stages: tuple[str, ...], group: Group) -> None:
     """Run those of `stages` that are not done. TuneError or CheckpointError: one sentence."""
     config = sized(place.model, tuning)
-    name = read_manifest(place.model / MANIFEST).name
-    material = open_encoded(place.out / ENCODED, name, config)
+    clips = material(place, tuning)
     for stage in stages:
         if place.done(stage).exists():
             tell(group, f"{stage}  already done")
             continue
         need = check_fits(stage, config, tuning, group.share.of, free_memory(group))
         tell(group, f"{stage}  starts on {group.share.of} processes, needs {need.told()}")
-        learned = Stage(place, tuning, group, config, material).train(stage)
+        learned = Stage(place, tuning, group, config, clips).train(stage)
         export(place, tuning, group, config, stage, *learned)
         dist.barrier()
 
@@ -142,9 +151,8 @@ class Stage:
             "match": self.match,
         }[stage]
         source, state = train()
-        kept = {name: value for name, value in state.kept().items() if own(name) is not None}
-        whole = gathered(kept, self.group.first)
-        return source, {str(own(name)): value for name, value in whole.items()}
+        kept = {own(k): v for k, v in state.kept().items() if not k.startswith(FOLLOWER)}
+        return source, gathered(kept, self.group.first)
 
     def opened(self, folder: Path, trained: bool) -> Backbone:
         words = self.material.words
@@ -188,13 +196,11 @@ class Stage:
         return begun, crew.state
 
 
-def own(name: str) -> str | None:
-    """The transformer's own name of a stage's weight; None for the follower's.
+def own(name: str) -> str:
+    """The transformer's own name of a weight of a stage.
 
     A stage's module is a list of parts, the transformer first; `match` has one for each of two.
     """
-    if name.startswith("follower."):
-        return None
     return name.removeprefix("student.").removeprefix("0.")
 
 

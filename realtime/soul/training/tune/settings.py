@@ -46,7 +46,7 @@ class EncodeConfig:
     references: int = 4  # stills that a rollout may start from: the first frame, and others
     past: int = 150  # features of 20 ms that a latent hears before its frames, as `Hearing` has it
     lookahead: int = 2
-    positions: int = 156
+    positions: int = 160  # as many as are heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,14 @@ class Tuning:
     recompute: bool = True  # blocks' activations, in the backward pass, rather than keep them
     seed: int = 0
 
+    def staged(self, stage: str) -> TeacherConfig | StudentConfig | MatchConfig:
+        """One of `TRAINED`."""
+        if stage == "teacher":
+            return self.teacher
+        return self.student if stage == "student" else self.match
 
-STAGED = ("teacher", "student", "match")  # those of `Tuning` that have a length and a batch
+
+TRAINED = STAGES[1:]
 # May change within a run: how far stages go, and how often they are kept.
 FREE = ("length", "save_every")
 
@@ -139,11 +145,9 @@ def problem(tuning: Tuning, stages: Iterable[str], processes: int) -> str | None
             f"teacher.warm_start is {tuning.teacher.warm_start:g}; expected 0: a large model's "
             "audio layers are copied when it is loaded"
         )
-    staged = {"teacher": tuning.teacher, "student": tuning.student, "match": tuning.match}
-    for name, config in staged.items():
-        if name in stages and (trouble := staged_problem(name, config, tuning, processes)):
-            return trouble
-    return None
+    chosen = [name for name in TRAINED if name in stages]
+    troubles = (staged_problem(name, tuning.staged(name), tuning, processes) for name in chosen)
+    return next((trouble for trouble in troubles if trouble is not None), None)
 
 
 def staged_problem(

@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.tensor import DTensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -97,7 +98,7 @@ class Sharded(Checkpoint):
         if self.first:
             shutil.rmtree(fresh, ignore_errors=True)  # of a run that was killed
         dist.barrier()
-        dcp.save(self.parts(), checkpoint_id=fresh)
+        save(self.parts(), checkpoint_id=fresh)
         if self.first:
             progress = self.progress
             values = {
@@ -119,7 +120,7 @@ class Sharded(Checkpoint):
         found = states(self.path)
         if not found:
             return
-        dcp.load(self.parts(), checkpoint_id=found[-1])
+        load(self.parts(), checkpoint_id=found[-1])
         values = torch.load(found[-1] / PROGRESS, map_location="cpu", weights_only=True)
         self.progress.step, self.progress.spent = values["step"], values["spent"]
         self.progress.curves = {k: [tuple(p) for p in v] for k, v in values["curves"].items()}
