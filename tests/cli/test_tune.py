@@ -3,20 +3,26 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from made_tuning import made_model, made_run
-from soul.checkpoints.manifest import MANIFEST, read_manifest
+from made_encoders import made_whisper, made_whole_model
+from made_shards import made_shards
+from made_tuning import TINY, made_model
+from soul.checkpoints.manifest import MANIFEST, read_manifest, verify
 from soul.cli.main import app
 from soul.cli.tune import COMMAND
+from soul.training.tune.clips import open_encoded
 
 SIZE = ("--set", "height=64", "--set", "width=96")
 SHORT = (
     *SIZE, "--set", "precision=fp32", "--set", "encode.latents=7", "--set", "teacher.batch=4",
     "--set", "teacher.chunks=2", "--set", "teacher.length.steps=4", "--set", "teacher.save_every=2",
+    "--set", "encode.past=10", "--set", "encode.positions=20",
 )  # fmt: skip
 
 
@@ -67,17 +73,24 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
-def test_one_command_starts_processes_that_share_a_model(model: Path, tmp_path: Path) -> None:
-    """As a person does; and a run that is done is done at once."""
-    place = made_run(tmp_path / "run", model)
-    told = ["tune", "--model", model, "--out", place.out, "--stages", "teacher", *SHORT]
-    command = [sys.executable, "-c", COMMAND, *map(str, told), "--processes", "2"]
+def test_one_command_leads_from_shards_to_a_model(tmp_path: Path) -> None:
+    """As a person does: two processes encode and train, with a VAE, a umT5 and a Whisper."""
+    whole, ear = made_whole_model(tmp_path / "tiny"), made_whisper(tmp_path / "whisper")
+    out, data = tmp_path / "run", made_shards(tmp_path / "shards")
+    told = ["tune", "--model", whole, "--data", data, "--whisper", ear, "--out", out]
+    told += ["--stages", "encode,teacher", *SHORT, "--processes", "2"]
+    command = [sys.executable, "-c", COMMAND, *map(str, told)]
     path = os.pathsep.join(sys.path)
     ended = subprocess.run(
         command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stderr
     assert "teacher starts on 2 processes, needs" in " ".join(ended.stderr.split())
-    left = place.out / "teacher" / "model"
-    assert read_manifest(left / MANIFEST).name == "tiny-teacher"
-    assert (place.out / "teacher.done").exists()
+    left = out / "teacher" / "model"
+    manifest = read_manifest(left / MANIFEST)
+    assert manifest.name == "tiny-teacher"
+    assert set(manifest.parts) == {"dit", "vae", "text", "tokenizer"}
+    verify(left, manifest)
+    clips = open_encoded(out / "encoded", "tiny", replace(TINY, image_size=(64, 96)))
+    assert all(np.isfinite(part).all() for part in (clips.latents.latents, clips.latents.tokens))
+    assert clips.latents.tokens[1].any()

@@ -12,7 +12,7 @@ import torch
 
 from soul.checkpoints.layout import finish, whole, write_part
 from soul.checkpoints.manifest import Manifest, Origin, described
-from soul.checkpoints.sources import held
+from soul.checkpoints.sources import Tensors, held
 from soul.model.config import AudioConfig, DiTConfig, SoulConfig, TextConfig, VaeConfig, to_dict
 from soul.model.dit import DiT
 from soul.model.load import CONFIG
@@ -22,6 +22,7 @@ from soul.training.progress import Length
 from soul.training.student import StudentConfig
 from soul.training.tune.clips import NOTE, WORDS, Encoded
 from soul.training.tune.crew import joined
+from soul.training.tune.memory import lay_out
 from soul.training.tune.run import ENCODED, Place, begin, run
 from soul.training.tune.settings import EncodeConfig, Tuning
 
@@ -53,16 +54,18 @@ TUNING = Tuning(
 )
 
 
-def made_model(folder: Path, seed: int = 0, hears: bool = True) -> Path:
-    """A folder whose only part is a transformer with random weights."""
+def dit_tensors(hears: bool = True) -> Tensors:
+    """A transformer's, random."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         dit = DiT(TINY.dit)
-    tensors = {
-        name: held(value.detach())
-        for name, value in dit.state_dict().items()
-        if hears or "audio" not in name
-    }
+    found = {name: held(value.detach()) for name, value in dit.state_dict().items()}
+    return {name: entry for name, entry in found.items() if hears or "audio" not in name}
+
+
+def made_model(folder: Path, hears: bool = True) -> Path:
+    """A folder whose only part is a transformer with random weights."""
+    tensors = dit_tensors(hears)
     with whole(folder) as work:
         files = write_part(work, "dit", tensors)
         (work / CONFIG).write_text(json.dumps(to_dict(TINY)))
@@ -114,6 +117,7 @@ def tuned(place: Place, tuning: Tuning, stages: tuple[str, ...], processes: int)
 
 def forked(work: Callable[[], None], processes: int) -> list[int]:
     """`work` in so many processes of one group; their exit codes. A fork imports nothing anew."""
+    lay_out(TINY, TUNING)  # what libraries import late is imported once, before the fork
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
 

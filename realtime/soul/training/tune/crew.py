@@ -8,6 +8,7 @@ Whatever starts processes as torchrun does starts these.
 """
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -162,7 +163,10 @@ class ShardedCrew(Crew):
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """What a stage is run in."""
-        with OwnRows(self.share) if self.share.of > 1 else nullcontext():
+        rows = OwnRows(self.share) if self.share.of > 1 else nullcontext()
+        with warnings.catch_warnings(), rows:
+            # Of what is changed in place behind a shard's back: nothing here is.
+            warnings.filterwarnings("ignore", "FSDP2-wrapped module")
             yield
 
 

@@ -3,6 +3,7 @@
 Opens parts and hands them over as functions of tensors. It knows no shards.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from soul.checkpoints.layout import load_part, open_part
 from soul.checkpoints.parts import TEXT, TOKENIZER, VAE
-from soul.checkpoints.sources import CheckpointError
+from soul.checkpoints.sources import CheckpointError, Tensors
 from soul.model.config import SoulConfig
 from soul.model.wan import text, whisper
 from soul.model.wan.vae import WanVae, WanVaeConfig
@@ -85,11 +86,34 @@ def open_ear(ear: Path, config: SoulConfig, how: EncodeConfig, device: torch.dev
 def open_words(folder: Path, config: SoulConfig, device: torch.device) -> text.PromptEncoder:
     """Tokenizer and encoder of `folder`."""
     entries = open_part(folder, TEXT)
-    sizes = text.Umt5Sizes(dim=config.dit.text_dim, length=config.dit.text_len)
+    sizes = text_sizes(entries, config, folder)
     with torch.device("meta"):
         net: nn.Module = text.network(sizes)
-    kind = entries["shared.weight"].dtype if "shared.weight" in entries else torch.bfloat16
+    kind = entries["shared.weight"].dtype
     load_part(net, folder, TEXT, str(device), kind, lambda name: name == TIED)
     net.encoder.embed_tokens.weight = net.shared.weight  # type: ignore[union-attr]
     tokenizer = text.Tokenizer(folder / TOKENIZER, sizes)
     return text.PromptEncoder(tokenizer, net.eval().requires_grad_(False))
+
+
+def text_sizes(entries: Tensors, config: SoulConfig, folder: Path) -> text.Umt5Sizes:
+    """Read off the tensors; CheckpointError if one that tells of a size is not there."""
+    first = "encoder.block.0.layer"
+    try:
+        words = entries["shared.weight"].shape
+        bias = entries[f"{first}.0.SelfAttention.relative_attention_bias.weight"].shape
+        query = entries[f"{first}.0.SelfAttention.q.weight"].shape
+        inward = entries[f"{first}.1.DenseReluDense.wi_0.weight"].shape
+    except KeyError as error:
+        raise CheckpointError(f"{folder}: {TEXT} is not umT5's: it lacks {error}") from None
+    numbers = [re.match(r"encoder\.block\.(\d+)\.", name) for name in entries]
+    return text.Umt5Sizes(
+        vocabulary=words[0],
+        dim=words[1],
+        ffn_dim=inward[0],
+        layers=1 + max(int(number[1]) for number in numbers if number),
+        heads=bias[1],
+        head_dim=query[0] // bias[1],
+        buckets=bias[0],
+        length=config.dit.text_len,
+    )
