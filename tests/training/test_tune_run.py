@@ -148,24 +148,29 @@ def test_means_follow_their_formula(
     assert furthest(mean, left(place)) < 1e-6
 
 
-def test_with_lora_pairs_alone_are_trained(base: Path, tmp_path: Path) -> None:
-    """In bfloat16, by two processes; the base's weights change by B A and by nothing else."""
-    lora = LoraConfig(rank=2, alpha=4.0, targets=("self_attn.q", "ffn.2"))
+def test_with_lora_pairs_alone_are_trained_and_what_is_told(tmp_path: Path) -> None:
+    """In bfloat16, by two processes, from a base that hears nothing: layers that hear are new."""
+    whole = ("audio_embedding", "norm_audio", "audio_attn")
+    lora = LoraConfig(rank=2, alpha=4.0, targets=("self_attn.q", "ffn.2"), whole=whole)
+    deaf = made_model(tmp_path / "deaf", hears=False)
+    place = made_run(tmp_path / "run", deaf)
     how = replace(TUNING, lora=lora, precision="bf16")
-    place = made_run(tmp_path / "run", base)
     assert tuned(place, how, ("teacher", "student"), 2) == [0, 0]
-    before = {name: value.bfloat16() for name, value in weights(base).items()}
+    before = weights(deaf)
     for stage in ("teacher", "student"):
-        after = {name: value.bfloat16() for name, value in left(place, stage).items()}
-        moved = {name for name in before if not torch.equal(before[name], after[name])}
-        assert moved == {f"blocks.{i}.{t}.weight" for i in range(2) for t in lora.targets}
+        after = left(place, stage)
+        changed = {k for k in before if not torch.equal(before[k].bfloat16(), after[k].bfloat16())}
+        merged = {f"blocks.{i}.{t}.weight" for i in range(2) for t in lora.targets}
+        assert {name for name in changed if "audio" not in name} == merged
         before = after
+    assert any("audio_attn" in name for name in before)
+    assert read_manifest(place.out / "teacher" / "model" / MANIFEST).audio == "attention"
     pairs = open_tensors(place.out / "teacher" / "adapter" / ADAPTER)
     assert len(pairs) == 2 * 2 * 2
-    name = "blocks.1.ffn.2"
-    up, down = (pairs[f"{name}.lora_{matrix}.weight"].read() for matrix in "BA")
-    wanted = weights(base)[f"{name}.weight"] + 2 * up @ down
-    assert float((left(place)[f"{name}.weight"].float() - wanted).abs().max()) < 2e-3
+    up, down = (pairs[f"blocks.1.ffn.2.lora_{matrix}.weight"].read() for matrix in "BA")
+    name = "blocks.1.ffn.2.weight"
+    wanted = weights(deaf)[name] + 2 * up @ down
+    assert float((left(place)[name].float() - wanted).abs().max()) < 2e-3
 
 
 def test_in_bfloat16_the_losses_are_nearly_those_in_float32(
