@@ -111,13 +111,18 @@ def open_encoded(folder: Path, model: str, config: SoulConfig) -> Material:
         arrays["pivotal"],
         arrays["latents"],
         arrays["tokens"],
-        np.zeros((clips, n, FRAMES_PER_LATENT, CUES), np.float32),
-        np.zeros((clips, n, REGIONS, 4), np.float32),
+        nothing((clips, n, FRAMES_PER_LATENT, CUES)),
+        nothing((clips, n, REGIONS, 4)),
         note.prompts,
         reworded=False,
     )
     known = {prompt: words[first : first + rows] for prompt, first, rows in note.words}
     return Material(latents, Words(known, config.dit.text_len))
+
+
+def nothing(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Zeros that take no memory."""
+    return np.broadcast_to(np.float32(0), shape)
 
 
 def opened(path: Path) -> NDArray[np.float16]:

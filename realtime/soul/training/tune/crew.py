@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,6 +35,7 @@ from soul.training.tune.states import Sharded
 
 LIKE = {torch.rand_like: torch.rand, torch.randn_like: torch.randn}
 SIZED = (torch.rand, torch.randn)
+PATIENCE = timedelta(days=1)  # with a process that encodes or writes; who dies is seen at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def joined(kind: str) -> Iterator[Group]:
         torch.cuda.set_device(device)
     backend = "cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo"
     if "MASTER_ADDR" in os.environ:
-        dist.init_process_group(backend)
+        dist.init_process_group(backend, timeout=PATIENCE)
     else:
         store = dist.HashStore()  # type: ignore[attr-defined]
         dist.init_process_group(backend, store=store, rank=0, world_size=1)

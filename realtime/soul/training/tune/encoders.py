@@ -4,6 +4,7 @@ Opens parts and hands them over as functions of tensors. It knows no shards.
 """
 
 import re
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,11 @@ def open_encoders(
 ) -> Encoders:
     """Raises CheckpointError, WeightsError or TuneError, one sentence, for what is not whole.
 
-    VAE and Whisper compute in float32; umT5 in what its file holds.
+    VAE and Whisper compute in float32; umT5 in what its file holds, and it is opened when words are
+    to be encoded.
     """
     vae, hear = open_vae(folder, device), open_ear(ear, config, how, device)
-    try:
-        say = open_words(folder, config, device)
-    except text.TextError as error:
-        raise TuneError(str(error)) from None
+    say = cache(partial(open_words, folder, config, device))  # one process alone encodes words
 
     def film(pictures: Tensor) -> Tensor:
         return vae.encode(pictures.to(device).unsqueeze(0))[0]
@@ -45,8 +44,8 @@ def open_encoders(
         return whisper.streamed(hear, pcm.to(device), latents, hearing_of(how))
 
     def words(prompt: str) -> Tensor:
-        _, real = say.tokenizer([prompt])
-        return say.encode([prompt])[0, : int(real.sum())]
+        _, real = say().tokenizer([prompt])
+        return say().encode([prompt])[0, : int(real.sum())]
 
     return Encoders(film, still, sound, words)
 
@@ -84,7 +83,7 @@ def open_ear(ear: Path, config: SoulConfig, how: EncodeConfig, device: torch.dev
 
 
 def open_words(folder: Path, config: SoulConfig, device: torch.device) -> text.PromptEncoder:
-    """Tokenizer and encoder of `folder`."""
+    """Tokenizer and encoder of `folder`; TuneError if there is no tokenizer."""
     entries = open_part(folder, TEXT)
     sizes = text_sizes(entries, config, folder)
     with torch.device("meta"):
@@ -92,7 +91,10 @@ def open_words(folder: Path, config: SoulConfig, device: torch.device) -> text.P
     kind = entries["shared.weight"].dtype
     load_part(net, folder, TEXT, str(device), kind, lambda name: name == TIED)
     net.encoder.embed_tokens.weight = net.shared.weight  # type: ignore[union-attr]
-    tokenizer = text.Tokenizer(folder / TOKENIZER, sizes)
+    try:
+        tokenizer = text.Tokenizer(folder / TOKENIZER, sizes)
+    except text.TextError as error:
+        raise TuneError(str(error)) from None
     return text.PromptEncoder(tokenizer, net.eval().requires_grad_(False))
 
 
