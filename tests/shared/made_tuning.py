@@ -1,5 +1,6 @@
 """A tiny model of the 5B's form in this project's layout, encoded clips for it, and processes."""
 
+import gc
 import json
 import multiprocessing
 import os
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from soul.checkpoints.layout import finish, whole, write_part
+from soul.checkpoints.layout import finish, open_part, whole, write_part
 from soul.checkpoints.manifest import Manifest, Origin, described
 from soul.checkpoints.sources import Tensors, held
 from soul.model.config import AudioConfig, DiTConfig, SoulConfig, TextConfig, VaeConfig, to_dict
@@ -103,6 +105,22 @@ def made_run(folder: Path, model: Path) -> Place:
     return Place(folder, model)
 
 
+def weights(folder: Path) -> dict[str, Tensor]:
+    """A folder's transformer."""
+    return {name: entry.read() for name, entry in open_part(folder, "dit").items()}
+
+
+def left(place: Place, stage: str = "teacher") -> dict[str, Tensor]:
+    """What a stage has left."""
+    return weights(place.out / stage / "model")
+
+
+def furthest(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+    """The largest difference of two transformers' weights."""
+    assert one.keys() == other.keys()
+    return max(float((one[name] - other[name]).abs().max()) for name in one)
+
+
 def tuned(place: Place, tuning: Tuning, stages: tuple[str, ...], processes: int) -> list[int]:
     """Run stages by so many processes, as a launcher would; how each of them ended."""
 
@@ -130,8 +148,10 @@ def forked(work: Callable[[], None], processes: int) -> list[int]:
 
     context = multiprocessing.get_context("fork")
     members = [context.Process(target=member, args=(rank,)) for rank in range(processes)]
+    gc.freeze()  # a collection in a child would copy all that it was forked with
     for process in members:
         process.start()
     for process in members:
         process.join()
+    gc.unfreeze()
     return [process.exitcode or 0 for process in members]
