@@ -25,7 +25,8 @@ DOORS: dict[str, set[str]] = {
     "measure": set(),
     "checkpoints": {"model"},
     "data": {"measure"},
-    "training": {"model", "stream", "measure", "media"},  # media: what a real call does to a voice
+    # media: what a real call does to a voice; checkpoints: what large models go on from
+    "training": {"model", "stream", "measure", "media", "checkpoints"},
     "web": set(),
     "client": set(),
     "adapters": {"client"},

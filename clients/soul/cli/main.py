@@ -13,6 +13,7 @@ from soul.cli.fit import app as fit
 from soul.cli.models import models
 from soul.cli.serve import serve
 from soul.cli.train import train
+from soul.cli.tune import tune
 
 app = typer.Typer(
     name="soul",
@@ -38,6 +39,7 @@ app.command()(data)
 app.command()(train)
 app.add_typer(fit)
 app.command("eval")(evaluate)
+app.command()(tune)
 app.command()(models)
 app.command()(fetch)
 app.command()(convert)

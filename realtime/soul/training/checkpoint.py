@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from soul.training.progress import Progress
 
@@ -17,6 +17,14 @@ class Checkpoint:
     module: nn.Module
     optimizer: torch.optim.Optimizer
     progress: Progress
+
+    def learn(self, loss: Tensor) -> None:
+        """One optimizer step; the gradients of each group of parameters are clipped together."""
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        for group in self.optimizer.param_groups:
+            nn.utils.clip_grad_norm_(group["params"], 1.0)
+        self.optimizer.step()
 
     def save(self) -> None:
         values = {

@@ -22,6 +22,7 @@ from soul.model.dit import Block, copy_text_to_audio
 from soul.model.sample import TIMESTEPS, Soul, remember, write_sink
 from soul.model.window import Context, Window, empty_window, gather
 from soul.training.checkpoint import Checkpoint
+from soul.training.crew import ALONE, Crew, Share, trained
 from soul.training.losses import flow_matching, region_weight
 from soul.training.manner import reword
 from soul.training.progress import Length, Progress, learning_rate
@@ -40,6 +41,7 @@ class Latents:
     cues: NDArray[np.float32]  # [clips, n, 4, 4], see `soul.model.cues`
     boxes: NDArray[np.float32]  # [clips, n, 3, 4] in latent cells
     prompts: tuple[str, ...]
+    reworded: bool = True  # prompts are of the world's phrases, to be told in others
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +94,27 @@ def learned(model: Soul) -> nn.ModuleList:
     return nn.ModuleList([model.dit, model.text, *([] if model.cues is None else [model.cues])])
 
 
-def draw_clips(data: Latents, rng: np.random.Generator, batch: int, chunks: int) -> Clips:
-    """Random stretches of `chunks` latents."""
+def draw_clips(
+    data: Latents, rng: np.random.Generator, batch: int, chunks: int, share: Share = ALONE.share
+) -> Clips:
+    """Random stretches of `chunks` latents: of a batch that is drawn whole, the share's own."""
     clips, length = data.latents.shape[:2]
     which = rng.integers(clips, size=batch)
     reference = draw_references(rng, batch, data.pivotal.shape[1])
     starts = rng.integers(length - chunks + 1, size=batch)
     spans = [(c, slice(s, s + chunks)) for c, s in zip(which, starts, strict=True)]
     boxes = torch.from_numpy(np.stack([data.boxes[span] for span in spans]))
-    side = data.latents.shape[-1]
-    weight = region_weight(boxes.flatten(0, 1), GAINS, side, side)
+    weight = region_weight(boxes.flatten(0, 1), GAINS, *data.latents.shape[-2:])
+    prompts = [data.prompts[c] for c in which]
+    own = share.rows(batch)
+    mine = spans[own]
     return Clips(
-        torch.from_numpy(data.pivotal[which, reference]).float(),
-        torch.from_numpy(np.stack([data.latents[span] for span in spans])).float(),
-        torch.from_numpy(np.stack([data.tokens[span] for span in spans])).float(),
-        torch.from_numpy(np.stack([data.cues[span] for span in spans])),
-        (weight / weight.mean()).unflatten(0, boxes.shape[:2]),
-        [reword(rng, data.prompts[c]) for c in which],
+        torch.from_numpy(data.pivotal[which[own], reference[own]]).float(),
+        torch.from_numpy(np.stack([data.latents[span] for span in mine])).float(),
+        torch.from_numpy(np.stack([data.tokens[span] for span in mine])).float(),
+        torch.from_numpy(np.stack([data.cues[span] for span in mine])),
+        (weight / weight.mean()).unflatten(0, boxes.shape[:2])[own],
+        ([reword(rng, p) for p in prompts] if data.reworded else prompts)[own],
     )
 
 
@@ -118,12 +124,14 @@ def draw_references(rng: np.random.Generator, batch: int, count: int) -> NDArray
     return np.where(rng.random(batch) < 0.5, 0, other)
 
 
-def fresh_windows(model: Soul, pivotal: Tensor, words: Tensor) -> list[Window]:
+def fresh_windows(
+    model: Soul, pivotal: Tensor, words: Tensor, kind: torch.dtype = ALONE.precision
+) -> list[Window]:
     """One window a stream with the pivotal latent as its sink; no gradients.
 
     In bfloat16, like the autocast products that read it: half as much to copy a step.
     """
-    windows = [empty_window(model.config, model.device, torch.bfloat16) for _ in pivotal]
+    windows = [empty_window(model.config, model.device, kind) for _ in pivotal]
     with torch.no_grad():
         write_sink(model, windows, pivotal, words)
     return windows
@@ -137,14 +145,15 @@ def undisturbed(device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def quick(device: torch.device) -> Iterator[None]:
-    """bfloat16 products, and on a CPU attention as plain products.
+def quick(device: torch.device, kind: torch.dtype = ALONE.precision) -> Iterator[None]:
+    """bfloat16 products, or float32 if `kind` says so; on a CPU attention as plain products.
 
     On CPUs torch's fused attention is slower than these: 9 ms forward and 23 ms backward against 6
     and 9, for 16 streams of 64 queries and 512 keys on one core.
     """
     attention = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
-    with torch.autocast(device.type, torch.bfloat16), attention:
+    lower = torch.autocast(device.type, torch.bfloat16, enabled=kind != torch.float32)
+    with lower, attention:
         yield
 
 
@@ -157,25 +166,21 @@ def predict(
     return answer.flow.squeeze(2).float()  # type: ignore[no-any-return]
 
 
-def start(model: Soul, peak: float, folder: Path, progress: Progress) -> Checkpoint:
+def start(
+    model: Soul, peak: float, folder: Path, progress: Progress, crew: Crew = ALONE
+) -> Checkpoint:
     """The optimizer over what is learned, and where the stage is kept."""
     model.requires_grad_(False)
-    parts = learned(model).requires_grad_(True)
-    optimizer = torch.optim.AdamW(parts.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=1e-3)
-    checkpoint = Checkpoint(folder / "state.pt", parts, optimizer, progress)
-    checkpoint.resume()
-    return checkpoint
+    parts = crew.free(learned(model))
+    optimizer = torch.optim.AdamW(trained(parts), lr=peak, betas=(0.9, 0.98), weight_decay=1e-3)
+    return crew.checkpoint(folder, parts, optimizer, progress)
 
 
 def descend(checkpoint: Checkpoint, loss: Tensor, peak: float) -> None:
     """One optimizer step."""
-    optimizer = checkpoint.optimizer
-    for group in optimizer.param_groups:
+    for group in checkpoint.optimizer.param_groups:
         group["lr"] = learning_rate(checkpoint.progress.fraction, peak)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    nn.utils.clip_grad_norm_(checkpoint.module.parameters(), 1.0)
-    optimizer.step()
+    checkpoint.learn(loss)
 
 
 def keep(checkpoint: Checkpoint, model: Soul, show: Show | None) -> None:
@@ -194,11 +199,12 @@ def train_teacher(
     folder: Path,
     seed: int,
     show: Show | None = None,
+    crew: Crew = ALONE,
 ) -> None:
     """Flow matching with the true past; one optimizer step a chunk."""
     torch.manual_seed(seed)
-    progress = Progress("teacher", folder, config.length, every=100)
-    lessons = Lessons(model, data, config, seed, folder, progress)
+    progress = crew.progress("teacher", folder, config.length, every=100)
+    lessons = Lessons(model, data, config, seed, folder, progress, crew)
     for step in progress.run():
         progress.add(loss=lessons.take(step))
         if (step + 1) % config.save_every == 0:
@@ -229,13 +235,15 @@ class Lessons:
         seed: int,
         folder: Path,
         progress: Progress,
+        crew: Crew = ALONE,
     ) -> None:
-        nn.init.zeros_(model.dit.head.head.weight)
+        crew.begin(model)
         self.model = model
         self.data = data
         self.config = config
         self.seed = seed
-        self.checkpoint = start(model, config.peak, folder, progress)
+        self.crew = crew
+        self.checkpoint = start(model, config.peak, folder, progress, crew)
         self.warm = progress.fraction >= config.warm_start  # sound is heard
         self.rollout: Rollout | None = None
 
@@ -252,22 +260,24 @@ class Lessons:
 
     def _begin(self, rng: np.random.Generator) -> Rollout:
         lead = self.config.overlap * int(rng.random() < 0.5)
-        clips = draw_clips(self.data, rng, self.config.batch, self.config.chunks + lead)
+        chunks, share = self.config.chunks + lead, self.crew.share
+        clips = draw_clips(self.data, rng, self.config.batch, chunks, share)
         clips = clips.to(self.model.device)
-        return Rollout(clips, begin(self.model, clips, lead), lead)
+        return Rollout(clips, begin(self.model, clips, lead, self.crew.precision), lead)
 
     def _chunk(self, rng: np.random.Generator, rollout: Rollout, at: int) -> float:
         model, clips, windows = self.model, rollout.clips, rollout.windows
-        clean = clips.latents[:, at]
-        with quick(model.device):
-            sound, prompts = drop(self.config, rng, clips.prompts, clips.heard(model, at))
+        clean, kind = clips.latents[:, at], self.crew.precision
+        with quick(model.device, kind):
+            told = clips.prompts, clips.heard(model, at)
+            sound, prompts = drop(self.config, rng, *told, self.crew.share)
             heard = sound if self.warm else None
             past = forget(gather(windows, model.config), self.config.forget)
             loss = teach(model, past, clean, heard, prompts, clips.weight[:, at])
         descend(self.checkpoint, loss, self.config.peak)
         amount = self.config.disturb * torch.rand(len(clean), 1, 1, 1, device=clean.device)
-        keep_true(model, windows, clips, at, clean + amount * torch.randn_like(clean))
-        return loss.item()
+        keep_true(model, windows, clips, at, clean + amount * torch.randn_like(clean), kind)
+        return self.crew.mean(loss)
 
 
 def forget(past: Context, share: float) -> Context:
@@ -304,18 +314,27 @@ def draw_levels(shift: float, like: Tensor) -> Tensor:
     return shift * uniform / (1 + (shift - 1) * uniform)
 
 
-def begin(model: Soul, clips: Clips, lead: int) -> list[Window]:
+def begin(
+    model: Soul, clips: Clips, lead: int, kind: torch.dtype = ALONE.precision
+) -> list[Window]:
     """Windows with their sinks and the first `lead` latents of the clips, as they are."""
-    with torch.no_grad(), quick(model.device):
-        windows = fresh_windows(model, clips.pivotal, model.words(clips.prompts))
+    with torch.no_grad(), quick(model.device, kind):
+        windows = fresh_windows(model, clips.pivotal, model.words(clips.prompts), kind)
     for n in range(lead):
-        keep_true(model, windows, clips, n, clips.latents[:, n])
+        keep_true(model, windows, clips, n, clips.latents[:, n], kind)
     return windows
 
 
-def keep_true(model: Soul, windows: list[Window], clips: Clips, chunk: int, past: Tensor) -> None:
+def keep_true(
+    model: Soul,
+    windows: list[Window],
+    clips: Clips,
+    chunk: int,
+    past: Tensor,
+    kind: torch.dtype = ALONE.precision,
+) -> None:
     """`past` [B, C, h, w] becomes context as chunk `chunk`, with all that was said and heard."""
-    with torch.no_grad(), quick(model.device):
+    with torch.no_grad(), quick(model.device, kind):
         words, heard = model.words(clips.prompts), clips.heard(model, chunk)
         remember(model, windows, past.unsqueeze(2), words, heard.unsqueeze(1))
 
@@ -326,14 +345,22 @@ def blocks_of(model: Soul) -> list[Block]:
 
 
 def drop(
-    config: TeacherConfig, rng: np.random.Generator, prompts: list[str], sound: Tensor
+    config: TeacherConfig,
+    rng: np.random.Generator,
+    prompts: list[str],
+    sound: Tensor,
+    share: Share = ALONE.share,
 ) -> tuple[Tensor | None, list[str]]:
-    """One chunk's sound and prompts, one or both left out now and then."""
+    """One chunk's sound and prompts, one or both left out now and then.
+
+    Drawn for the whole batch, of which `prompts` and `sound` are the share's own.
+    """
     draw = rng.random()
     both = draw < config.drop_both
     deaf = both or draw < config.drop_both + config.drop_sound
-    kept = [p if rng.random() >= config.drop_words and not both else "" for p in prompts]
-    return None if deaf else sound, kept
+    whole = prompts * share.of
+    kept = [p if rng.random() >= config.drop_words and not both else "" for p in whole]
+    return None if deaf else sound, kept[share.rows(len(whole))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ what it said before; where the guided teacher and a second score, which follows 
 distribution, would clean that latent differently, it is moved. `mend` keeps it at the truth.
 """
 
-from copy import deepcopy
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from soul.model.sample import Soul, sigmas
 from soul.model.window import Context, Window, gather
 from soul.training.checkpoint import Checkpoint
+from soul.training.crew import ALONE, Crew, trained
 from soul.training.diffusion import (
     Clips,
     Guidance,
@@ -63,11 +63,12 @@ class Voices:
     student: Soul
     teacher: Soul
     follower: Soul  # the score of what the student says
+    kind: torch.dtype = ALONE.precision  # of what windows remember
 
     def windows(self, clips: Clips) -> list[list[Window]]:
         """One window a stream for student, teacher and follower."""
         return [
-            fresh_windows(model, clips.pivotal, model.words(clips.prompts).detach())
+            fresh_windows(model, clips.pivotal, model.words(clips.prompts).detach(), self.kind)
             for model in (self.student, self.teacher, self.follower)
         ]
 
@@ -80,22 +81,26 @@ def train_matched(
     folder: Path,
     seed: int,
     show: Show | None = None,
+    crew: Crew = ALONE,
 ) -> Soul:
     """Go on from `student`; returns it. The follower starts as the teacher."""
     torch.manual_seed(seed)
     teacher.requires_grad_(False)
-    voices = Voices(student, teacher, deepcopy(teacher))
-    progress = Progress("match", folder, config.length, every=50)
-    checkpoint = begin(voices, config, folder, progress)
+    kind = crew.precision
+    voices = Voices(student, teacher, crew.pupil(teacher), kind)
+    progress = crew.progress("match", folder, config.length, every=50)
+    checkpoint = begin(voices, config, folder, progress, crew)
     fresh = True
     for step in progress.run():
         rng = np.random.default_rng([seed, step])
         chunk = step % config.chunks
-        with quick(teacher.device):
+        with quick(teacher.device, kind):
             if chunk == 0 or fresh:
-                clips = draw_clips(data, rng, config.batch, config.chunks).to(teacher.device)
+                clips = draw_clips(data, rng, config.batch, config.chunks, crew.share)
+                clips = clips.to(teacher.device)
                 windows, fresh = voices.windows(clips), False
-                held = fresh_windows(student, clips.pivotal, student.words(clips.prompts).detach())
+                own = student.words(clips.prompts).detach()
+                held = fresh_windows(student, clips.pivotal, own, kind)
             steps = int(rng.choice(config.counts, p=config.shares))
             latent = say(student, windows[0], clips, chunk, steps)
             moved = match(voices, windows, clips, chunk, latent, config)
@@ -107,41 +112,37 @@ def train_matched(
             said, heard = student.words(clips.prompts), clips.heard(student, chunk)
             strayed, near = mend(student, held, clips, chunk, said, heard)
         climb(checkpoint, moved + config.mend * strayed + kept_up, config)
-        with torch.no_grad(), quick(teacher.device):
+        with torch.no_grad(), quick(teacher.device, kind):
             follow(student, held, near, said, heard)
             for model, some in zip((student, teacher, follower), windows, strict=True):
                 told = clips.heard(model, chunk)
                 follow(model, some, latent.detach(), model.words(clips.prompts), told)
-        progress.add(moved=moved.item(), follower=kept_up.item(), strayed=strayed.item())
+        parts = {"moved": moved, "follower": kept_up, "strayed": strayed}
+        progress.add(**{name: crew.mean(part) for name, part in parts.items()})
         if (step + 1) % config.save_every == 0:
             keep(checkpoint, student, show)
     keep(checkpoint, student, show)
     return student
 
 
-def begin(voices: Voices, config: MatchConfig, folder: Path, progress: Progress) -> Checkpoint:
+def begin(
+    voices: Voices, config: MatchConfig, folder: Path, progress: Progress, crew: Crew = ALONE
+) -> Checkpoint:
     """One optimizer over student and follower, each with its own peak; where the stage is kept."""
     groups = []
     for model, peak in ((voices.student, config.peak), (voices.follower, config.follower_peak)):
         model.requires_grad_(False)
-        parts = learned(model).requires_grad_(True)
-        groups.append({"params": list(parts.parameters()), "peak": peak})
+        groups.append({"params": trained(crew.free(learned(model))), "peak": peak})
     optimizer = torch.optim.AdamW(groups, lr=config.peak, betas=(0.0, 0.98), weight_decay=1e-3)
     both = nn.ModuleDict({"student": learned(voices.student), "follower": learned(voices.follower)})
-    checkpoint = Checkpoint(folder / "state.pt", both, optimizer, progress)
-    checkpoint.resume()
-    return checkpoint
+    return crew.checkpoint(folder, both, optimizer, progress)
 
 
 def climb(checkpoint: Checkpoint, loss: Tensor, config: MatchConfig) -> None:
     """One optimizer step of student and follower; their losses share no parameter."""
-    optimizer = checkpoint.optimizer
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    for group in optimizer.param_groups:
+    for group in checkpoint.optimizer.param_groups:
         group["lr"] = learning_rate(checkpoint.progress.fraction, group["peak"])
-        nn.utils.clip_grad_norm_(group["params"], 1.0)
-    optimizer.step()
+    checkpoint.learn(loss)
 
 
 def say(student: Soul, windows: list[Window], clips: Clips, chunk: int, steps: int) -> Tensor:

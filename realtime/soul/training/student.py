@@ -4,7 +4,6 @@ The student's K steps are held to the stretches of the guided teacher's trajecto
 over (`distil`), and a second rollout to the truth (`mend`). `matching` goes on from here.
 """
 
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from soul.model.sample import Soul, remember, sigmas
 from soul.model.window import Window, gather
+from soul.training.crew import ALONE, Crew
 from soul.training.diffusion import (
     Clips,
     Guidance,
@@ -31,7 +31,7 @@ from soul.training.diffusion import (
     start,
 )
 from soul.training.losses import flow_matching
-from soul.training.progress import Length, Progress
+from soul.training.progress import Length
 
 COUNTS = (1, 2, 4)  # of steps that the student learns to serve with
 SHARES = (0.2, 0.6, 0.2)  # of chunks, one a count
@@ -60,24 +60,26 @@ def train_student(
     folder: Path,
     seed: int,
     show: Show | None = None,
+    crew: Crew = ALONE,
 ) -> Soul:
     """Distil the guided teacher into K steps along the student's own rollouts."""
     torch.manual_seed(seed)
     teacher.requires_grad_(False)
-    student = deepcopy(teacher)
-    progress = Progress("student", folder, config.length, every=50)
-    checkpoint = start(student, config.peak, folder, progress)
+    student, kind = crew.pupil(teacher), crew.precision
+    progress = crew.progress("student", folder, config.length, every=50)
+    checkpoint = start(student, config.peak, folder, progress, crew)
     fresh = True
     for step in progress.run():
         rng = np.random.default_rng([seed, step])
         chunk = step % config.chunks
-        with quick(teacher.device):
+        with quick(teacher.device, kind):
             if chunk == 0 or fresh:
-                clips = draw_clips(data, rng, config.batch, config.chunks).to(teacher.device)
+                clips = draw_clips(data, rng, config.batch, config.chunks, crew.share)
+                clips = clips.to(teacher.device)
                 words = teacher.words(clips.prompts)
                 own = student.words(clips.prompts).detach()
-                mine, held = (fresh_windows(student, clips.pivotal, own) for _ in range(2))
-                theirs = fresh_windows(teacher, clips.pivotal, words)
+                mine, held = (fresh_windows(student, clips.pivotal, own, kind) for _ in range(2))
+                theirs = fresh_windows(teacher, clips.pivotal, words, kind)
                 fresh = False
             noise = torch.randn_like(clips.pivotal)
             steps = int(rng.choice(config.counts, p=config.shares))
@@ -89,11 +91,11 @@ def train_student(
             )  # fmt: skip
             strayed, near = mend(student, held, clips, chunk, said, sound[1])
         descend(checkpoint, loss + config.mend * strayed, config.peak)
-        with torch.no_grad(), quick(teacher.device):
+        with torch.no_grad(), quick(teacher.device, kind):
             follow(student, mine, latent, said, sound[1])
             follow(teacher, theirs, latent, words, sound[0])
             follow(student, held, near, said, sound[1])
-        progress.add(loss=loss.item(), strayed=strayed.item())
+        progress.add(loss=crew.mean(loss), strayed=crew.mean(strayed))
         if (step + 1) % config.save_every == 0:
             keep(checkpoint, student, show)
     keep(checkpoint, student, show)

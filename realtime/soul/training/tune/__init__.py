@@ -1,0 +1,1 @@
+"""Fine-tuning and distillation of large models: soul-mini's stages, by processes that share one."""
