@@ -1,15 +1,13 @@
 """Tiny encoders on disk: a VAE and a umT5 in a folder of this project's layout, and a Whisper."""
 
 import json
-import random
-from dataclasses import astuple
 from pathlib import Path
 
-import sentencepiece
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
+from made_running import save_whisper
+from made_tokenizer import VOCABULARY, save_tokenizer
 from made_tuning import TINY, dit_tensors
 from soul.checkpoints.layout import finish, whole, write_part
 from soul.checkpoints.manifest import Manifest, Origin, described
@@ -21,18 +19,9 @@ from soul.model.wan import text, whisper
 from soul.model.wan.vae import WanVae, WanVaeConfig
 
 WORDS = text.Umt5Sizes(
-    vocabulary=64, dim=16, ffn_dim=24, layers=2, heads=4, head_dim=4, buckets=8, length=6
+    vocabulary=VOCABULARY, dim=16, ffn_dim=24, layers=2, heads=4, head_dim=4, buckets=8, length=6
 )
 EAR = whisper.WhisperSizes(mels=80, width=16, ffn_dim=16, layers=1, heads=2, positions=40)
-SAID = "a room person talks sings smiles calmly to the camera"
-SETTINGS = {
-    "tokenizer_class": "T5Tokenizer",
-    "extra_ids": 0,
-    "additional_special_tokens": [],
-    "eos_token": "</s>",
-    "pad_token": "<pad>",
-    "unk_token": "<unk>",
-}
 
 
 def tensors_of(module: nn.Module) -> Tensors:
@@ -53,7 +42,8 @@ def made_whole_model(folder: Path) -> Path:
         tensors = {DIT: dit_tensors(), VAE: tensors_of(vae), TEXT: tensors_of(net)}
     with whole(folder) as work:
         parts = {part: write_part(work, part, found) for part, found in tensors.items()}
-        names = save_tokenizer(work / TOKENIZER)
+        save_tokenizer(work / TOKENIZER)
+        names = sorted(path.name for path in (work / TOKENIZER).iterdir())
         parts[TOKENIZER] = tuple(described(work, f"{TOKENIZER}/{name}") for name in names)
         (work / CONFIG).write_text(json.dumps(to_dict(TINY)))
         files = (described(work, CONFIG), *(f for some in parts.values() for f in some))
@@ -62,31 +52,7 @@ def made_whole_model(folder: Path) -> Path:
     return folder
 
 
-def save_tokenizer(folder: Path) -> tuple[str, ...]:
-    """One of a few words; the numbers of its special tokens are umT5's."""
-    folder.mkdir()
-    draw = random.Random(0)
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=(" ".join(draw.choices(SAID.split(), k=8)) for _ in range(200)),
-        model_prefix=str(folder / "spiece"),
-        vocab_size=WORDS.vocabulary,
-        hard_vocab_limit=False,
-        pad_id=0,
-        eos_id=1,
-        unk_id=2,
-        bos_id=-1,
-        minloglevel=2,
-    )
-    (folder / "tokenizer_config.json").write_text(json.dumps(SETTINGS))
-    return "spiece.model", "tokenizer_config.json"
-
-
 def made_whisper(folder: Path) -> Path:
     """An encoder as openai/whisper-large-v3 lies."""
-    folder.mkdir()
-    net = whisper.network(EAR)
-    tensors = {f"{whisper.PREFIX}{name}": t.clone() for name, t in net.state_dict().items()}
-    save_file(tensors, folder / "model.safetensors")
-    told = dict(zip(whisper.SIZES, astuple(EAR), strict=True))
-    (folder / "config.json").write_text(json.dumps(told))
+    save_whisper(folder, EAR)
     return folder

@@ -4,21 +4,19 @@ Every weight is random; only its pictures' sizes and its sight are told smaller 
 """
 
 import json
-import random
-import shutil
 import wave
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sentencepiece
 import torch
 from PIL import Image
 from safetensors.torch import save_file
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 import made_checkpoints as made
+from made_tokenizer import VOCABULARY, save_tokenizer
 from soul.checkpoints.convert import Options, convert
 from soul.checkpoints.families import Family, VaeSizes, dit_shapes, vae_shapes
 from soul.checkpoints.names import text_from_official
@@ -30,49 +28,21 @@ FAMILY = Family(
     "tiny",
     DiTConfig(dim=48, ffn_dim=64, layers=2, heads=2, text_dim=16, audio_dim=32, freq_dim=8),
     VaeSizes(encoder_width=4, decoder_width=4),
-    Umt5Sizes(vocabulary=64, dim=16, head_dim=4, heads=4, ffn_dim=24, layers=2),
+    Umt5Sizes(vocabulary=VOCABULARY, dim=16, head_dim=4, heads=4, ffn_dim=24, layers=2),
 )
 WHISPER = WhisperSizes(mels=8, width=32, ffn_dim=16, layers=1, heads=2, positions=64)
 SIGHT = {"mels": 8, "past_mels": 8, "future_mels": 4, "positions": 0, "width": 32, "out_dim": 32}
 CLIPS = {"window": 0, "chunk": 3, "overlap": 1, "steps": 2, "guidance": 2.0, "image_size": [64, 96]}
 STREAM = {"chunk": 1, "overlap": 0, "window": 2, "sink_distance": 4}
-SAID = "a person speaks calmly to the camera and smiles happy sad joyful woman man"
-SETTINGS = {
-    "tokenizer_class": "T5Tokenizer",
-    "extra_ids": 0,
-    "additional_special_tokens": [],
-    "eos_token": "</s>",
-    "pad_token": "<pad>",
-    "unk_token": "<unk>",
-}
 
 
-def save_tokenizer(folder: Path) -> None:
-    """One that umT5's library reads, trained on a few words."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    draw = random.Random(0)
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=(" ".join(draw.choices(SAID.split(), k=8)) for _ in range(200)),
-        model_prefix=str(folder / "spiece"),
-        vocab_size=FAMILY.text.vocabulary,
-        hard_vocab_limit=False,
-        pad_id=0,
-        eos_id=1,
-        unk_id=2,
-        bos_id=-1,
-        minloglevel=2,
-    )
-    (folder / "tokenizer_config.json").write_text(json.dumps(SETTINGS))
-
-
-def save_whisper(folder: Path) -> None:
-    """The encoder as openai/whisper-large-v3 lies."""
+def save_whisper(folder: Path, sizes: WhisperSizes = WHISPER) -> None:
+    """An encoder as openai/whisper-large-v3 lies."""
     folder.mkdir()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(4)
-        net = network(WHISPER)
-    told = dict(zip(SIZES, astuple(WHISPER), strict=True))
+        net = network(sizes)
+    told = dict(zip(SIZES, astuple(sizes), strict=True))
     (folder / "config.json").write_text(json.dumps(told))
     weights = {f"{PREFIX}{name}": value.contiguous() for name, value in net.state_dict().items()}
     save_file(weights, folder / "model.safetensors")

@@ -9,27 +9,19 @@ from torch import Tensor
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 import made_actor as made
+from made_running import WAV2VEC
 from soul.model.config import AudioConfig, ConfigError
 from soul.model.wan.ears import Wav2VecEar, WhisperEar, hearing_of
 from soul.model.wan.whisper import Hearing, WhisperSizes, listen, network
 
 AUDIO = AudioConfig(past_mels=40, future_mels=5, ear="wav2vec2")  # ten pictures and one ahead
 CONFIG = replace(made.CLIPS, audio=replace(AUDIO, out_dim=made.WIDTH))
-SIZES: dict[str, Any] = {
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 24,
-    "conv_dim": (8,) * 7,
-    "num_conv_pos_embeddings": 4,
-    "num_conv_pos_embedding_groups": 2,
-}
 
 
 def wav2vec() -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return Wav2Vec2Model(Wav2Vec2Config(**SIZES)).eval().requires_grad_(False)
+        return Wav2Vec2Model(Wav2Vec2Config(**WAV2VEC)).eval().requires_grad_(False)
 
 
 def noise(count: int, samples: int) -> Tensor:

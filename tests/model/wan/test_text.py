@@ -6,7 +6,6 @@ wan/modules/t5.py and tokenizers.py): with the same random weights, 8.2e-5 apart
 
 import gc
 import json
-import random
 import weakref
 from pathlib import Path
 
@@ -15,40 +14,18 @@ import sentencepiece
 import torch
 from transformers import UMT5EncoderModel
 
+from made_tokenizer import SETTINGS, VOCABULARY, save_tokenizer
 from soul.model.wan.text import PromptEncoder, TextError, Tokenizer, Umt5Sizes, clean, network
 
-SAID = "a person speaks calmly to the camera and smiles happy sad joyful woman man"
 TINY = Umt5Sizes(
-    vocabulary=64, dim=32, ffn_dim=48, layers=2, heads=4, head_dim=16, buckets=8, length=24
+    vocabulary=VOCABULARY, dim=32, ffn_dim=48, layers=2, heads=4, head_dim=16, buckets=8, length=24
 )
-SETTINGS = {
-    "tokenizer_class": "T5Tokenizer",
-    "extra_ids": 0,
-    "additional_special_tokens": [],
-    "eos_token": "</s>",
-    "pad_token": "<pad>",
-    "unk_token": "<unk>",
-}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tokenizer as google/umt5-xxl's lies, trained on a few words; the numbers of its special
-    tokens are umT5's."""
     path = tmp_path_factory.mktemp("umt5")
-    draw = random.Random(0)
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=(" ".join(draw.choices(SAID.split(), k=8)) for _ in range(200)),
-        model_prefix=str(path / "spiece"),
-        vocab_size=TINY.vocabulary,
-        hard_vocab_limit=False,
-        pad_id=0,
-        eos_id=1,
-        unk_id=2,
-        bos_id=-1,
-        minloglevel=2,
-    )
-    (path / "tokenizer_config.json").write_text(json.dumps(SETTINGS))
+    save_tokenizer(path)
     return path
 
 
