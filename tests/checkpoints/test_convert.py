@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 import made_checkpoints as made
 from soul.checkpoints import layout
 from soul.checkpoints.convert import Options, convert
-from soul.checkpoints.layout import load_part, open_part, write_part
+from soul.checkpoints.layout import open_part, write_part
 from soul.checkpoints.manifest import (
     MANIFEST,
     Manifest,
@@ -23,6 +23,8 @@ from soul.checkpoints.manifest import (
     verify,
     write_manifest,
 )
+from soul.checkpoints.modules import load_part, with_audio
+from soul.checkpoints.modules import read as read_for
 from soul.checkpoints.names import text_from_official, vae_from_official
 from soul.checkpoints.sources import CheckpointError, held
 from soul.model.dit import DiT
@@ -203,9 +205,9 @@ def test_a_lora_is_merged_with_its_alpha(source: Path, tmp_path: Path) -> None:
 def test_what_was_converted_loads_into_the_transformer(converted: Path) -> None:
     with torch.device("meta"):
         dit = DiT(made.TINY.dit)
-    without = load_part(dit, converted, "dit", "cpu", torch.float32, lambda name: "audio" in name)
-    assert all("audio" in name for name in without)
-    loaded = dit.state_dict()
+    hearing = with_audio(open_part(converted, "dit"), made.TINY.dit)
+    loaded = read_for(dit, hearing, "dit", "cpu", torch.float32)
+    dit.load_state_dict(loaded, assign=True)
     for name, value in made.dit_tensors().items():
         assert torch.equal(loaded[name], value)
     with pytest.raises(CheckpointError, match=r"missing blocks.\*.audio_attn.q.weight ×4"):

@@ -13,6 +13,7 @@ import made_running as made
 from soul.checkpoints import running
 from soul.checkpoints.layout import open_part, write_part
 from soul.checkpoints.manifest import MANIFEST, read_manifest, write_manifest
+from soul.checkpoints.modules import read
 from soul.checkpoints.running import Run, configured, fill, for_calls, lay_out, write_down
 from soul.checkpoints.sources import CheckpointError, held
 from soul.model.codebook import Codebook
@@ -234,4 +235,4 @@ def test_what_is_not_whole_is_told_by_name(own: Path) -> None:
     plan = lay_out(own, EXACT)
     less = {k: v for k, v in open_part(own, "vae").items() if not k.startswith("encoder.conv_out")}
     with pytest.raises(CheckpointError, match=r"missing encoder\.conv_out"):
-        running.read(plan.model.inner_vae, less, "vae", "cpu", torch.float32)
+        read(plan.model.inner_vae, less, "vae", "cpu", torch.float32)

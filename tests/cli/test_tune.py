@@ -22,7 +22,6 @@ SIZE = ("--set", "height=64", "--set", "width=96")
 SHORT = (
     *SIZE, "--set", "precision=fp32", "--set", "encode.latents=7", "--set", "teacher.batch=4",
     "--set", "teacher.chunks=2", "--set", "teacher.length.steps=4", "--set", "teacher.save_every=2",
-    "--set", "encode.past=10", "--set", "encode.positions=20",
 )  # fmt: skip
 
 

@@ -34,13 +34,16 @@ TINY = SoulConfig(
     dit=DiTConfig(
         dim=48, ffn_dim=64, layers=2, heads=2, text_len=6, text_dim=16, audio_dim=16, freq_dim=8
     ),
-    audio=AudioConfig(width=16, out_dim=16),
+    audio=AudioConfig(past_mels=20, future_mels=4, width=16, out_dim=16),
     text=TextConfig(vocabulary=64, length=6, dim=16),
     vae=VaeConfig(
         encoder_width=8, decoder_trunk=16, decoder_width=8, light_trunk=16, light_width=8
     ),
     window=3,
     sink_distance=4,
+    steps=5,  # guided, by a solver of its own: as Wan is sampled
+    solver="unipc",
+    guidance=3.0,
     centroids=16,
 )
 CLIPS, LATENTS, REFERENCES = 3, 7, 2

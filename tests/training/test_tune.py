@@ -1,6 +1,7 @@
 """What a run over a large model is made of: settings, pairs, rows, memory, shards, folders."""
 
 import json
+import shutil
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,16 +12,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from made_encoders import made_whisper, made_whole_model
 from made_shards import made_shards
 from made_tuning import LATENTS, REFERENCES, TINY, TUNING, made_clips, made_model
+from soul.checkpoints.families import is_audio
 from soul.checkpoints.layout import open_part
 from soul.checkpoints.lora import alpha_of, merge, read_pairs
+from soul.checkpoints.modules import with_audio
+from soul.checkpoints.running import loaded_ear
 from soul.checkpoints.sources import CheckpointError, open_tensors
-from soul.model.config import SOUL_5B, AudioConfig
+from soul.model.config import SOUL_5B
 from soul.model.dit import DiT
 from soul.model.load import CONFIG
+from soul.timebase import AUDIO_RATE
 from soul.training.crew import Share
-from soul.training.tune.backbone import HEARS, check_config, fill, need_hearing
+from soul.training.tune.backbone import check_config, fill, need_hearing
 from soul.training.tune.clips import NOTE, WORDS, Words, open_encoded
 from soul.training.tune.crew import Group, OwnRows
 from soul.training.tune.encode import (
@@ -33,7 +39,7 @@ from soul.training.tune.encode import (
     half,
     read,
 )
-from soul.training.tune.encoders import hearing_of
+from soul.training.tune.encoders import open_encoders
 from soul.training.tune.export import ADAPTER, changed, write_adapter, write_model
 from soul.training.tune.lora import Lora, adapt, bare, first, is_pair, is_trained
 from soul.training.tune.memory import check_fits, lay_out, need_of
@@ -46,6 +52,7 @@ from soul.training.tune.settings import (
     Tuning,
     check_model,
     problem,
+    sampled,
 )
 from soul.training.tune.settings import (
     changed as told,
@@ -62,6 +69,7 @@ def test_a_setting_is_told_by_its_dotted_name() -> None:
     assert tuning.teacher.batch == 64
     assert (tuning.ema, tuning.lora.targets, tuning.recompute) == (0.99, ("q", "k"), False)
     assert told(Tuning(), ["teacher.length.steps=7"]).teacher.length.steps == 7
+    assert told(Tuning(), ["student.counts=2,4"]).student.counts == (2, 4)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +101,7 @@ def test_a_setting_that_cannot_be_is_named(setting: str, sentence: str) -> None:
         ("teacher.batch=9", "teacher.batch 9 does not split among 2 processes"),
         ("teacher.save_every=5", "expected a multiple of 10"),
         ("student.chunks=30", "do not fit into clips of 24 latents"),
+        ("steps=3", "steps is 3; expected one of the numbers of steps that stage student teaches"),
         ("accumulate=7", "expected a multiple of"),
     ],
 )
@@ -112,8 +121,20 @@ def test_a_model_that_the_stages_cannot_train_is_refused() -> None:
         check_model(replace(SOUL_5B, chunk=3), "here")
     with pytest.raises(TuneError, match="has cue_width 8"):
         check_model(replace(SOUL_5B, cue_width=8), "here")
+    with pytest.raises(TuneError, match="attention sound by wav2vec2"):
+        check_model(replace(SOUL_5B, audio=replace(SOUL_5B.audio, ear="wav2vec2")), "here")
     with pytest.raises(TuneError, match="multiples of 32"):
         check_config(SOUL_5B, replace(Tuning(), height=700), Path("here"))
+
+
+def test_a_distilled_model_is_sampled_in_the_steps_that_it_was_taught() -> None:
+    """Wan's own way is 50 guided steps; a teacher keeps it, and nobody distilled does."""
+    wan = replace(SOUL_5B, steps=50, solver="unipc", guidance=5.0, audio_guidance=2.0)
+    tuning = told(Tuning(), ["steps=4"])
+    assert sampled(wan, "teacher", tuning) == wan
+    unguided = replace(wan, steps=4, solver="euler", guidance=1.0, audio_guidance=1.0)
+    for stage in ("student", "match"):
+        assert sampled(wan, stage, tuning) == unguided
 
 
 # Random numbers.
@@ -212,11 +233,10 @@ def test_pairs_are_merged_or_written_beside(tmp_path: Path) -> None:
 def test_layers_that_hear_start_as_copies_where_a_folder_has_none(tmp_path: Path) -> None:
     folder = made_model(tmp_path / "deaf", hears=False)
     entries = open_part(folder, "dit")
-    assert not any(HEARS.fullmatch(name) for name in entries)
-    model = nn.Module()
-    model.dit, model.config = tiny_dit(7), TINY  # type: ignore[assignment]
-    fill(model, entries, 0)  # type: ignore[arg-type]
-    found = model.dit.state_dict()
+    assert not any(map(is_audio, entries))
+    dit = tiny_dit(7)
+    fill(dit, with_audio(entries, TINY.dit), 0)
+    found = dit.state_dict()
     for name, value in found.items():
         text = name.replace("audio_attn", "cross_attn").replace("norm_audio", "norm3")
         if text in entries:
@@ -407,10 +427,23 @@ def test_pictures_are_scaled_to_fill_and_cut_in_the_middle() -> None:
     assert fit(pictures, 80, 200).shape == (1, 3, 80, 200)
 
 
-def test_hearing_is_told_as_whisper_has_it() -> None:
-    hearing = hearing_of(EncodeConfig())
-    assert (hearing.past, hearing.lookahead, hearing.positions) == (150, 2, 160)
-    assert hearing.positions >= hearing.heard
+def test_a_run_hears_what_serving_hears(tmp_path: Path) -> None:
+    """The very tokens of the ear that a call has, whose windows come from the folder's config."""
+    model, ear = made_whole_model(tmp_path / "tiny"), made_whisper(tmp_path / "whisper")
+    encoders = open_encoders(model, ear, TINY, torch.device("cpu"))
+    pcm = 0.1 * torch.randn(8 * TINY.chunk_samples, generator=torch.Generator().manual_seed(0))
+    tokens = encoders.sound(pcm, 6)
+    serving = loaded_ear(TINY, ear, "cpu", torch.float32)
+    # Latent k's frames begin at frame 4 k - 3.
+    begin = (4 * 3 - 3) * AUDIO_RATE // TINY.fps - TINY.audio.past_samples
+    heard = serving(pcm[begin : begin + TINY.latent_samples].unsqueeze(0))
+    torch.testing.assert_close(tokens[3], heard[0])
+    wider = replace(TINY, audio=replace(TINY.audio, mels=128))
+    with pytest.raises(CheckpointError, match=r"hears 80 mel bands, and .* expects 128"):
+        open_encoders(model, ear, wider, torch.device("cpu"))
+    shutil.rmtree(model / "tokenizer")
+    with pytest.raises(TuneError, match="no tokenizer"):
+        encoders.words("calm")
 
 
 # A run.
@@ -449,4 +482,3 @@ def test_a_folder_is_written_whole_and_links_what_did_not_change(tmp_path: Path)
     assert json.loads((tmp_path / "out" / CONFIG).read_text())["name"] == "tiny-teacher"
     with pytest.raises(CheckpointError, match="exists already"):
         write_model(source, tmp_path / "out", learned, config, LoraConfig(), torch.bfloat16)
-    assert AudioConfig().out_dim == 256

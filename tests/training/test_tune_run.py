@@ -67,7 +67,10 @@ def test_two_processes_learn_what_one_learns(base: Path, one: Place, tmp_path: P
         # Adam makes much of the last digit of a small gradient.
         assert furthest(left(one, stage), left(two, stage)) < 0.05 * moved
         verify(folder, read_manifest(folder / MANIFEST))
-        assert read_config(folder).name == f"tiny-{stage}"
+        told = read_config(folder)
+        assert told.name == f"tiny-{stage}"
+        way = (5, "unipc", 3.0) if stage == "teacher" else (2, "euler", 1.0)
+        assert (told.steps, told.solver, told.guidance) == way
     assert tuned(two, TUNING, STAGES, 2) == [0, 0]  # all done: nothing is opened
 
 

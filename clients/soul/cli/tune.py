@@ -195,7 +195,7 @@ def encode(job: Job, place: "Place", tuning: "Tuning", group: "Group") -> None:
             "folder with whisper-large-v3"
         )
     config = sized(place.model, tuning)
-    encoders = open_encoders(place.model, job.whisper, config, tuning.encode, group.device)
+    encoders = open_encoders(place.model, job.whisper, config, group.device)
     encoding = Encoding(folder, config, tuning.encode, encoders, group, dist.barrier, tuning.seed)
     encoding.run(job.data, read_manifest(place.model / MANIFEST).name)
 

@@ -16,9 +16,8 @@ from pathlib import Path
 
 import psutil
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from soul.checkpoints.compare import compare
 from soul.checkpoints.manifest import (
     MANIFEST,
     File,
@@ -254,31 +253,3 @@ def counted(folder: Path) -> dict[str, int]:
     manifest = read_manifest(folder / MANIFEST)
     parts = [p for p, names in manifest.parts.items() if names and names[0].endswith(SUFFIX)]
     return {p: sum(entry.numel for entry in open_part(folder, p).values()) for p in parts}
-
-
-def load_part(
-    module: nn.Module,
-    folder: Path,
-    part: str,
-    device: str,
-    dtype: torch.dtype,
-    absent: Callable[[str], bool] = lambda name: False,
-) -> list[str]:
-    """Fill `module` (on the meta device) tensor by tensor; the names that it had to do without.
-
-    `absent` tells which parameters the folder may lack: they stay on the meta device, and the
-    caller makes them. Floating-point tensors become `dtype`. CheckpointError lists the others.
-    """
-    entries = open_part(folder, part)
-    expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
-    found = {name: entry.shape for name, entry in entries.items()}
-    without = [name for name in expected if name not in found and absent(name)]
-    difference = compare({k: v for k, v in expected.items() if k not in without}, found)
-    if difference:
-        raise CheckpointError(difference.told(f"{folder}: {part}"))
-    values = {
-        name: entry.read().to(device, dtype if entry.dtype.is_floating_point else entry.dtype)
-        for name, entry in entries.items()
-    }
-    module.load_state_dict(values, strict=False, assign=True)
-    return without

@@ -5,46 +5,52 @@ part twice. First everything is laid out on the meta device: what it will take i
 read. It knows no command line and asks nobody about licences.
 """
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from soul.checkpoints.audio_forms import FRONT
-from soul.checkpoints.compare import compare
-from soul.checkpoints.families import is_audio
 from soul.checkpoints.layout import open_part
 from soul.checkpoints.licences import home
 from soul.checkpoints.manifest import MANIFEST, Manifest, read_manifest
-from soul.checkpoints.parts import DIT, TEXT, TOKENIZER, VAE
-from soul.checkpoints.sources import CheckpointError, Tensors, held, open_tensors
+from soul.checkpoints.modules import (
+    EVAE,
+    codebook_shape,
+    evae_config,
+    open_codebook,
+    open_text,
+    read,
+    shapes_of,
+    vae_config,
+    with_audio,
+)
+from soul.checkpoints.parts import DIT, TEXT, VAE
+from soul.checkpoints.sources import CheckpointError, Tensors, open_tensors
 from soul.model.codebook import Codebook
-from soul.model.config import SOUL_5B, ConfigError, DiTConfig, SoulConfig, in_clips
+from soul.model.config import SOUL_5B, ConfigError, SoulConfig, in_clips
 from soul.model.dit import DiT
 from soul.model.load import CONFIG, WeightsError, read_config
-from soul.model.wan import text as umt5
 from soul.model.wan import wav2vec, whisper
 from soul.model.wan.actor import Scribe, WanSoul
 from soul.model.wan.codec import Codec, EvaeCodec, FullCodec, TaeCodec
 from soul.model.wan.ears import Wav2VecEar, WhisperEar, hearing_of
-from soul.model.wan.evae import Evae, EvaeConfig
-from soul.model.wan.fp8 import narrow, narrow_weights, narrowed
+from soul.model.wan.evae import Evae
+from soul.model.wan.fp8 import narrow
 from soul.model.wan.solvers import Method
 from soul.model.wan.tae import Tae
-from soul.model.wan.text import PromptEncoder, TextError, Tokenizer, Umt5Sizes
+from soul.model.wan.text import TextError
 from soul.model.wan.tiles import TiledVae, Tiling
-from soul.model.wan.vae import WAN_2_1, WanVae, WanVaeConfig, column
+from soul.model.wan.vae import WanVae, column
 from soul.model.wan.whisper import TOKENS_PER_FRAME, WhisperSizes
 from soul.timebase import FRAME_RATE
 
 TYPES = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp8": torch.bfloat16}  # to compute in
 EIGHT_BITS = "fp8"
 SUFFIXES = (".safetensors", ".pth")
-CODEBOOK, EVAE = "codebook", "evae"  # parts of a folder that are Soul's own
 TAE = "taew2_2"  # a file as it is published
 FULL = "full"
 AUDIO_FRONT = FRONT.removesuffix(".")
@@ -151,9 +157,9 @@ def lay_out(folder: Path, run: Run) -> Plan:
         dit = DiT(config.dit).to(dtype)
         if run.dtype == EIGHT_BITS:
             narrow(dit.blocks)
-        vae = WanVae(vae_config(open_part(folder, VAE), folder)).to(dtype)
-        codebook = Codebook(*codebook_of(folder, manifest)["centroids"].shape)
-        codec = laid_codec(run, vae, light, dtype)
+        vae = WanVae(vae_config(shapes_of(open_part(folder, VAE)), str(folder))).to(dtype)
+        codebook = Codebook(*codebook_shape(folder))
+        codec = laid_codec(run, vae, light, dtype, str(folder))
         if light:
             vae.decoder = nn.Module()  # another paints: its weights are not read
         ear = laid_ear(config, place).to(dtype)
@@ -163,10 +169,10 @@ def lay_out(folder: Path, run: Run) -> Plan:
     return Plan(folder, manifest, model.eval(), run, light, place, text)
 
 
-def laid_codec(run: Run, vae: WanVae, light: Tensors, dtype: torch.dtype) -> Codec:
+def laid_codec(run: Run, vae: WanVae, light: Tensors, dtype: torch.dtype, where: str) -> Codec:
     """The decoder that was asked for, on the meta device."""
     if run.decoder == EVAE:
-        return EvaeCodec(Evae(evae_config(light)).to(dtype))
+        return EvaeCodec(Evae(evae_config(shapes_of(light), where)).to(dtype))
     if run.decoder == TAE:
         return TaeCodec(Tae().to(dtype))
     return FullCodec(TiledVae(vae, Tiling()) if run.tile else vae)
@@ -187,6 +193,10 @@ def loaded_ear(
     """The listener with its weights."""
     if config.audio.ear == "wav2vec2":
         return Wav2VecEar(wav2vec.load(place, device, dtype), config.audio, config.fps)
+    return loaded_whisper(config, place, device, dtype)
+
+
+def loaded_whisper(config: SoulConfig, place: Path, device: str, dtype: torch.dtype) -> WhisperEar:
     hearing = hearing_of(config.audio, config.fps)
     net = whisper.shortened(whisper.load(place, device, dtype), hearing.positions)
     return WhisperEar(net, hearing, config.dit.audio_form == "packed")
@@ -261,68 +271,13 @@ def ear_of(folder: Path, name: str, told: Path | None) -> Path:
     )
 
 
-def codebook_of(folder: Path, manifest: Manifest) -> Tensors:
-    """The tensors of the folder's codebook; without one, a centroid that pulls nothing back."""
-    if CODEBOOK in manifest.parts:
-        return open_part(folder, CODEBOOK)
-    idle = Codebook(1, read_config(folder).vae.channels)
-    return {name: held(value) for name, value in idle.state_dict().items()}
-
-
-def vae_config(tensors: Tensors, folder: Path) -> WanVaeConfig:
-    """The VAE's sizes as its tensors show them."""
-    try:
-        wide, channels = tensors["decoder.conv_in.weight"].shape[:2]
-        narrow_end = tensors["encoder.conv_in.weight"].shape[0]
-    except KeyError as error:
-        raise CheckpointError(f"{folder}: the VAE lacks {error}") from None
-    known = {config.channels: config for config in (WanVaeConfig(), WAN_2_1)}
-    if channels not in known:
-        raise CheckpointError(
-            f"{folder}: the VAE's latents have {channels} channels, expected one of {sorted(known)}"
-        )
-    config = known[channels]
-    return replace(config, encoder_width=narrow_end, decoder_width=wide // config.multipliers[-1])
-
-
-def evae_config(tensors: Tensors) -> EvaeConfig:
-    """An eVAE's width as its tensors show it."""
-    if "entry.conv.weight" not in tensors:
-        raise CheckpointError(f"the part {EVAE} is no eVAE: it lacks entry.conv.weight")
-    standard = EvaeConfig()
-    return replace(standard, width=tensors["entry.conv.weight"].shape[0] // standard.times[0])
-
-
-def text_sizes(tensors: Tensors, length: int, folder: Path) -> Umt5Sizes:
-    """The text encoder's sizes as its tensors show them."""
-    inner = "encoder.block.0.layer"
-    try:
-        vocabulary, dim = tensors["shared.weight"].shape
-        buckets, heads = tensors[f"{inner}.0.SelfAttention.relative_attention_bias.weight"].shape
-        across = tensors[f"{inner}.0.SelfAttention.q.weight"].shape[0]
-        ffn = tensors[f"{inner}.1.DenseReluDense.wi_0.weight"].shape[0]
-    except KeyError as error:
-        raise CheckpointError(f"{folder}: the text encoder lacks {error}") from None
-    layers = {m[1] for name in tensors if (m := re.match(r"encoder\.block\.(\d+)\.", name))}
-    return Umt5Sizes(
-        vocabulary, dim, ffn, len(layers), heads, across // heads, buckets, length=length
-    )
-
-
 def write_down(folder: Path, run: Run, prompts: Iterable[str], keep: bool) -> Scribe:
     """umT5 on the CPU, and `prompts` encoded by it; then it is freed, unless it is to be kept.
 
     TextError or CheckpointError if tokenizer or weights are not whole.
     """
-    tensors, dtype = open_part(folder, TEXT), TYPES[run.dtype]
-    sizes = text_sizes(tensors, read_config(folder).text.length, folder)
-    tokenizer = Tokenizer(folder / TOKENIZER, sizes)
-    with torch.device("meta"):
-        net = umt5.network(sizes).to(dtype)
-    tied = "encoder.embed_tokens.weight"
-    values = read(net, tensors, f"{folder}: {TEXT}", "cpu", dtype, without=lambda n: n == tied)
-    net.load_state_dict({**values, tied: values["shared.weight"]}, assign=True)
-    scribe = Scribe(PromptEncoder(tokenizer, net), (*prompts, run.negative))
+    encoder = open_text(folder, read_config(folder).text.length, "cpu", TYPES[run.dtype])
+    scribe = Scribe(encoder, (*prompts, run.negative))
     if not keep:
         scribe.free()
     return scribe
@@ -335,7 +290,7 @@ def fill(plan: Plan, scribe: Scribe, device: str, told: Callable[[str], None]) -
     """
     folder, model, dtype = plan.folder, plan.model, TYPES[plan.run.dtype]
 
-    def filled(module: nn.Module, tensors: Tensors, what: str, dtype: torch.dtype = dtype) -> None:
+    def filled(module: nn.Module, tensors: Tensors, what: str) -> None:
         told(what)
         values = read(module, tensors, f"{folder}: {what}", device, dtype)
         module.load_state_dict(values, assign=True)
@@ -347,7 +302,8 @@ def fill(plan: Plan, scribe: Scribe, device: str, told: Callable[[str], None]) -
         vae = {name: entry for name, entry in vae.items() if not name.startswith("decoder.")}
         filled(model.codec.network, plan.light, plan.run.decoder)
     filled(model.inner_vae, vae, "VAE")
-    filled(model.codebook, codebook_of(folder, plan.manifest), "codebook", torch.float32)
+    told("codebook")
+    model.codebook = open_codebook(folder, device)
     told(model.config.audio.ear)
     model.ear = loaded_ear(model.config, plan.ear, device, dtype)
     vae_of, sizes = model.inner_vae, model.inner_vae.config
@@ -355,62 +311,6 @@ def fill(plan: Plan, scribe: Scribe, device: str, told: Callable[[str], None]) -
     vae_of.deviation = column(sizes.deviation).to(device)
     model.scribe = scribe
     return model.requires_grad_(False)
-
-
-def read(
-    module: nn.Module,
-    tensors: Tensors,
-    where: str,
-    device: str,
-    dtype: torch.dtype,
-    without: Callable[[str], bool] = lambda name: False,
-) -> dict[str, Tensor]:
-    """`tensors` for `module`, read one by one; weights that it stores in eight bits become these.
-
-    CheckpointError lists what is missing, unexpected or of another shape.
-    """
-    eight = narrow_weights(module)
-    scales = {name.removesuffix("weight") + "scale" for name in eight}
-    wanted = {
-        name: tuple(value.shape)
-        for name, value in module.state_dict().items()
-        if name not in scales and not without(name)
-    }
-    if difference := compare(wanted, {name: entry.shape for name, entry in tensors.items()}):
-        raise CheckpointError(difference.told(where))
-    values: dict[str, Tensor] = {}
-    for name, entry in tensors.items():
-        if name in eight:
-            weight, scale = narrowed(entry.read().to(device))
-            values[name], values[name.removesuffix("weight") + "scale"] = weight, scale
-        else:
-            values[name] = entry.read().to(device, dtype)
-    return values
-
-
-def with_audio(tensors: Tensors, config: DiTConfig) -> Tensors:
-    """The transformer's tensors, with layers that hear if it has none.
-
-    As the paper starts them: copies of the block's text attention and its norm. The embedding of
-    sound is drawn, always the same.
-    """
-    if any(is_audio(name) for name in tensors):
-        return tensors
-    if config.audio_form != "attention":
-        raise CheckpointError(f"{config.audio_form} sound has no layers to copy text layers to")
-    copies = {
-        name.replace(".cross_attn.", ".audio_attn.").replace(".norm3.", ".norm_audio."): entry
-        for name, entry in tensors.items()
-        if ".cross_attn." in name or ".norm3." in name
-    }
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        drawn = nn.Linear(config.audio_dim, config.dim)
-    embedding = {
-        f"audio_embedding.{name}": held(value.detach())
-        for name, value in drawn.state_dict().items()
-    }
-    return {**tensors, **copies, **embedding}
 
 
 def for_calls(run: Run) -> Run:

@@ -4,7 +4,6 @@ Words, sound and latents were encoded once: no encoder is here. It reads folders
 layout, each process its own part of every tensor; it knows no stage.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from soul.checkpoints.compare import compare
 from soul.checkpoints.layout import open_part
-from soul.checkpoints.manifest import MANIFEST, read_manifest
+from soul.checkpoints.modules import open_codebook, with_audio
+from soul.checkpoints.parts import DIT
 from soul.checkpoints.sources import CheckpointError, Tensors
 from soul.model.codebook import Codebook
 from soul.model.config import SoulConfig
@@ -26,9 +26,6 @@ from soul.training.tune.crew import Group, shard
 from soul.training.tune.lora import adapt, bare, first, is_pair, is_trained, is_whole
 from soul.training.tune.settings import PRECISIONS, LoraConfig, TuneError, Tuning
 from soul.training.tune.states import named
-
-DIT, CODEBOOK = "dit", "codebook"  # parts of a folder
-HEARS = re.compile(r"(audio_embedding\..+|blocks\.\d+\.(norm_audio|audio_attn)\..+)")
 
 
 class Backbone(Soul):
@@ -62,19 +59,20 @@ class Opened:
         """
         device, tuning = self.group.device, self.tuning
         precision = PRECISIONS[tuning.precision]
-        entries = open_part(self.folder, DIT)
-        model = Backbone(self.config, self.words, open_codebook(self.folder, self.config, device))
+        found = open_part(self.folder, DIT)
+        entries = with_audio(found, self.config.dit)
+        model = Backbone(self.config, self.words, open_codebook(self.folder, str(device)))
         check(model, entries, self.folder)
         model.dit.to(precision)
         if trained and tuning.lora.rank:
-            need_hearing(model.dit, entries, tuning.lora, self.folder)
+            need_hearing(model.dit, found, tuning.lora, self.folder)
             adapt(model.dit, tuning.lora)
         for name, parameter in model.dit.named_parameters():
             if trained and is_trained(name, tuning.lora):  # small steps are lost in bfloat16
                 parameter.data = parameter.data.float()
         shard(model.dit, self.group, precision, trained and tuning.recompute)
         model.dit.to_empty(device=device)
-        fill(model, entries, tuning.seed)
+        fill(model.dit, entries, tuning.seed)
         return model.requires_grad_(False)
 
 
@@ -88,50 +86,24 @@ def need_hearing(dit: DiT, entries: Tensors, lora: LoraConfig, folder: Path) -> 
         )
 
 
-def open_codebook(folder: Path, config: SoulConfig, device: torch.device) -> Codebook:
-    """The folder's own; where it has none, one that leaves every latent as it is."""
-    if CODEBOOK not in read_manifest(folder / MANIFEST).parts:
-        return Codebook(1, config.vae.channels).to(device)
-    values = {name: entry.read() for name, entry in open_part(folder, CODEBOOK).items()}
-    codebook = Codebook(*values["centroids"].shape)
-    codebook.load_state_dict(values)
-    return codebook.to(device)
-
-
 def check(model: Soul, entries: Tensors, folder: Path) -> None:
-    """CheckpointError lists the tensors that do not fit; those that hear may all be missing."""
+    """CheckpointError lists the tensors that do not fit."""
     expected = {name: tuple(p.shape) for name, p in model.dit.named_parameters()}
-    if not any(HEARS.fullmatch(name) for name in entries):
-        expected = {name: shape for name, shape in expected.items() if not HEARS.fullmatch(name)}
     difference = compare(expected, {name: entry.shape for name, entry in entries.items()})
     if difference:
         raise CheckpointError(difference.told(f"{folder}: {DIT}"))
 
 
 @torch.no_grad()
-def fill(model: Soul, entries: Tensors, seed: int) -> None:
-    """Read every weight; audio layers that the folder lacks become copies of its text layers.
-
-    What is in no folder, pairs and a new embedding of sound, follows from `seed`.
-    """
+def fill(dit: DiT, entries: Tensors, seed: int) -> None:
+    """Read every weight; pairs, which are in no folder, follow from `seed`."""
     generator = torch.Generator().manual_seed(seed)
-    for name, parameter in named(model.dit).items():
+    for name, parameter in named(dit).items():
         if is_pair(name):
             value = first(name, parameter.shape, generator)
-        elif (source := source_of(bare(name), entries)) is not None:
-            value = entries[source].read()
-        else:  # as torch starts a linear layer; a bias is as small
-            bound = model.config.dit.audio_dim**-0.5
-            value = torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator)
+        else:
+            value = entries[bare(name)].read()
         place(parameter, value)
-
-
-def source_of(name: str, entries: Tensors) -> str | None:
-    """The tensor that a weight starts as; None for a new embedding of sound."""
-    if name in entries:
-        return name
-    text = name.replace(".audio_attn.", ".cross_attn.").replace(".norm_audio.", ".norm3.")
-    return text if text in entries else None
 
 
 def place(parameter: Tensor, value: Tensor) -> None:

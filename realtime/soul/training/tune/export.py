@@ -19,10 +19,10 @@ from torch.distributed.tensor import DTensor
 from soul.checkpoints.layout import cast, finish, open_part, whole, write_part
 from soul.checkpoints.lora import merge, read_pairs
 from soul.checkpoints.manifest import MANIFEST, Manifest, described, read_manifest
+from soul.checkpoints.parts import DIT
 from soul.checkpoints.sources import Tensors, held
 from soul.model.config import SoulConfig, to_dict
 from soul.model.load import CONFIG
-from soul.training.tune.backbone import DIT
 from soul.training.tune.lora import is_pair, layers_of
 from soul.training.tune.settings import LoraConfig
 

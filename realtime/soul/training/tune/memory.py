@@ -37,13 +37,15 @@ class Cast:
     windows: int  # sets of windows, of one stream each
 
 
-def cast_of(stage: str, tuning: Tuning, steps: int) -> Cast:
-    """`steps` are those that the model serves with: `mend` holds each of them to the truth."""
+def cast_of(stage: str, tuning: Tuning) -> Cast:
+    """`mend` holds each step that the model serves with to the truth."""
     if stage == "teacher":
         return Cast(trained=1, frozen=0, passes=1, windows=1)
     if stage == "student":
-        return Cast(trained=1, frozen=1, passes=max(tuning.student.counts) + steps, windows=3)
-    return Cast(trained=2, frozen=1, passes=2 + steps, windows=4)
+        return Cast(
+            trained=1, frozen=1, passes=max(tuning.student.counts) + tuning.steps, windows=3
+        )
+    return Cast(trained=2, frozen=1, passes=2 + tuning.steps, windows=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +88,12 @@ class Layout:
 
 def need_of(stage: str, config: SoulConfig, tuning: Tuning, processes: int) -> Need:
     """Bytes a process of `stage`, its batch and weights split among so many."""
-    return scaled(stage, lay_out(config, tuning), config, tuning, processes)
+    return scaled(stage, lay_out(config, tuning), tuning, processes)
 
 
-def scaled(stage: str, layout: Layout, config: SoulConfig, tuning: Tuning, processes: int) -> Need:
+def scaled(stage: str, layout: Layout, tuning: Tuning, processes: int) -> Need:
     """The same for any number of processes, without counting once more."""
-    cast = cast_of(stage, tuning, config.steps)
+    cast = cast_of(stage, tuning)
     low = PRECISIONS[tuning.precision].itemsize
     streams = exact_div(tuning.staged(stage).batch, processes)
     whole = layout.trained + layout.frozen
@@ -203,12 +205,12 @@ def bytes_of(tensors: Iterable[Tensor]) -> int:
 def check_fits(stage: str, config: SoulConfig, tuning: Tuning, processes: int, free: int) -> Need:
     """What a process needs; TuneError if `free` bytes are less, with what would help."""
     layout = lay_out(config, tuning)
-    need = scaled(stage, layout, config, tuning, processes)
+    need = scaled(stage, layout, tuning, processes)
     if need.total <= free:
         return need
     batch = tuning.staged(stage).batch
     more = (n for n in range(processes + 1, batch + 1) if batch % n == 0)
-    fits = next((n for n in more if scaled(stage, layout, config, tuning, n).total <= free), None)
+    fits = next((n for n in more if scaled(stage, layout, tuning, n).total <= free), None)
     help_ = f"{fits} processes would do" if fits else "name a smaller batch, or lora.rank"
     raise TuneError(
         f"stage {stage} needs {need.told()}, and {free / GIGA:.2f} GB are free; {help_}"

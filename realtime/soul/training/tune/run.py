@@ -19,6 +19,7 @@ import torch.distributed as dist
 from soul.checkpoints.manifest import MANIFEST, read_manifest
 from soul.model.config import SoulConfig
 from soul.model.load import read_config
+from soul.timebase import FRAME_RATE
 from soul.training.diffusion import train_teacher
 from soul.training.matching import train_matched
 from soul.training.notes import note
@@ -36,6 +37,7 @@ from soul.training.tune.settings import (
     Tuning,
     check_model,
     problem,
+    sampled,
 )
 from soul.training.tune.states import Sharded
 
@@ -71,11 +73,11 @@ class Begun:
 
 
 def sized(folder: Path, tuning: Tuning) -> SoulConfig:
-    """The folder's model at the size that the run makes pictures in; TuneError if it cannot be."""
+    """The folder's model at the size and pace of the run's clips; TuneError if it cannot be."""
     config = read_config(folder)
     check_model(config, str(folder))
     check_config(config, tuning, folder)
-    return replace(config, image_size=(tuning.height, tuning.width))
+    return replace(config, image_size=(tuning.height, tuning.width), fps=FRAME_RATE)
 
 
 def check(place: Place, tuning: Tuning, stages: tuple[str, ...], processes: int) -> None:
@@ -124,8 +126,9 @@ def run(place: Place, tuning: Tuning, stages: tuple[str, ...], group: Group) -> 
             continue
         need = check_fits(stage, config, tuning, group.share.of, free_memory(group))
         tell(group, f"{stage}  starts on {group.share.of} processes, needs {need.told()}")
-        learned = Stage(place, tuning, group, config, clips).train(stage)
-        export(place, tuning, group, config, stage, *learned)
+        made = sampled(config, stage, tuning)
+        learned = Stage(place, tuning, group, made, clips).train(stage)
+        export(place, tuning, group, made, stage, *learned)
         dist.barrier()
 
 

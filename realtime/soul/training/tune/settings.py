@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from soul.model.config import SoulConfig
+from soul.model.config import SOUL_5B, SoulConfig
 from soul.training.diffusion import TeacherConfig
 from soul.training.matching import MatchConfig
 from soul.training.progress import Length
@@ -44,9 +44,6 @@ class EncodeConfig:
 
     latents: int = 25  # of each clip, the first frame's own included: 97 frames
     references: int = 4  # stills that a rollout may start from: the first frame, and others
-    past: int = 150  # features of 20 ms that a latent hears before its frames, as `Hearing` has it
-    lookahead: int = 2
-    positions: int = 160  # as many as are heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +62,7 @@ class Tuning:
     match: MatchConfig = MatchConfig(
         length=Length(600), batch=8, peak=2e-6, follower_peak=1e-5, save_every=60
     )
+    steps: int = SOUL_5B.steps  # that a distilled model serves with
     lora: LoraConfig = LoraConfig()
     precision: str = "bf16"  # of products; weights that are trained are kept in float32
     accumulate: int = 1  # losses an optimizer step
@@ -119,13 +117,14 @@ def read(value: str, old: Any, name: str) -> Any:
         if isinstance(old, bool):
             return {"true": True, "false": False}[value.lower()]
         if isinstance(old, tuple):
-            return tuple(part for part in value.split(",") if part)
+            kind = type(old[0]) if old else str
+            return tuple(kind(part) for part in value.split(",") if part)
         if isinstance(old, int | float | str):
             return type(old)(value)
     except (ValueError, KeyError):
         pass
-    kind = "nothing that can be set" if old is None else type(old).__name__
-    raise TuneError(f"--set {name}={value} cannot be; what stands there is {kind}")
+    found = "nothing that can be set" if old is None else type(old).__name__
+    raise TuneError(f"--set {name}={value} cannot be; what stands there is {found}")
 
 
 def problem(tuning: Tuning, stages: Iterable[str], processes: int) -> str | None:
@@ -173,6 +172,11 @@ def staged_problem(
             f"{name}.length.steps {config.length.steps} is no number of optimizer steps; "
             f"expected a multiple of {tuning.accumulate}"
         )
+    if not isinstance(config, TeacherConfig) and tuning.steps not in config.counts:
+        return (
+            f"steps is {tuning.steps}; expected one of the numbers of steps that stage {name} "
+            f"teaches, {name}.counts {', '.join(map(str, config.counts))}"
+        )
     lead = config.overlap if isinstance(config, TeacherConfig) else 0
     if config.chunks + lead > tuning.encode.latents - 1:
         return (
@@ -189,9 +193,27 @@ def check_model(config: SoulConfig, where: str) -> None:
             f"{where} runs in chunks of {config.chunk} latents with a window of {config.window}; "
             "the stages train streams: expected chunk 1, and a window of 1 or more"
         )
-    if config.cue_width or config.dit.condition_channels or config.dit.audio_form != "attention":
+    told = config.cue_width, config.dit.condition_channels
+    heard = config.dit.audio_form, config.audio.ear
+    if any(told) or heard != (SOUL_5B.dit.audio_form, SOUL_5B.audio.ear):
         raise TuneError(
-            f"{where} has cue_width {config.cue_width}, {config.dit.condition_channels} channels "
-            f"of conditions and {config.dit.audio_form} sound; expected none, none and attention, "
-            "as soul-5b has"
+            f"{where} has cue_width {told[0]}, {told[1]} channels of conditions and {heard[0]} "
+            f"sound by {heard[1]}; expected none, none and attention by whisper, as soul-5b has"
         )
+
+
+def sampled(config: SoulConfig, stage: str, tuning: Tuning) -> SoulConfig:
+    """The model of a stage as it is sampled: a distilled one in few steps, without guidance.
+
+    A teacher is sampled as its folder says.
+    """
+    if stage == "teacher":
+        return config
+    live = SOUL_5B
+    return replace(
+        config,
+        steps=tuning.steps,
+        solver=live.solver,
+        guidance=live.guidance,
+        audio_guidance=live.audio_guidance,
+    )
