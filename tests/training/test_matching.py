@@ -24,7 +24,7 @@ CONFIG = MatchConfig(length=Length(6), batch=2, chunks=2, save_every=2)
 
 
 def voices(model: Soul) -> Voices:
-    return Voices(*(deepcopy(model) for _ in range(3)))
+    return Voices(deepcopy(model), deepcopy(model), deepcopy(model))
 
 
 def drawn(data: Latents) -> Clips:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from soul.cli.console import BAD_INPUT, fail, stderr, stdout
-from soul.cli.data import need_extra as need_data
-from soul.cli.train import need_device, need_extra, need_wan, tell_progress
+from soul.cli.extras import need_extra
+from soul.cli.train import need_device, tell_progress
 
 if TYPE_CHECKING:
     from soul.data.films import FilmConfig
@@ -74,7 +74,7 @@ def encode(
       soul fit encode models/soul-5b shards/ --out runs/fit --device cuda
     """
     need("encode", device)
-    need_data()
+    need_extra("fit encode", "data")
     from soul.checkpoints.modules import open_vae
     from soul.data.films import FilmConfig, find_sources
     from soul.training.encoded import encode_all, encoded
@@ -201,8 +201,8 @@ def evae(
 
 def need(purpose: str, device: str) -> None:
     """Ends the command with one sentence if what it takes is not here; progress goes to stderr."""
-    need_extra(f"fit {purpose}")
-    need_wan(f"fit {purpose}")
+    need_extra(f"fit {purpose}", "training")
+    need_extra(f"fit {purpose}", "wan")
     need_device(device)
     tell_progress()
 

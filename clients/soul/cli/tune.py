@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from soul.cli.console import BAD_INPUT, fail, stdout
-from soul.cli.train import need_device, need_extra, need_wan, tell_progress
+from soul.cli.extras import need_extra
+from soul.cli.train import need_device, tell_progress
 
 if TYPE_CHECKING:
     from soul.training.tune.crew import Group
@@ -85,8 +86,8 @@ def tune(
 
       torchrun --nnodes 4 --nproc-per-node 8 --no-python soul tune --model … -o /shared/run
     """
-    need_extra("tune")
-    need_wan("tune")
+    need_extra("tune", "training")
+    need_extra("tune", "wan")
     need_device(device)
     names = tuple(name.strip() for name in stages.split(",") if name.strip())
     told = tuple(settings or ())
