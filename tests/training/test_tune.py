@@ -42,7 +42,7 @@ from soul.training.tune.encode import (
 from soul.training.tune.encoders import open_encoders
 from soul.training.tune.export import ADAPTER, changed, write_adapter, write_model
 from soul.training.tune.lora import Lora, adapt, bare, first, is_pair, is_trained
-from soul.training.tune.memory import check_fits, lay_out, need_of
+from soul.training.tune.memory import check_fits, lay_out, need_of, scaled
 from soul.training.tune.run import Begun, Place, begin, check, sized
 from soul.training.tune.settings import (
     STAGES,
@@ -260,7 +260,7 @@ def test_parameters_and_their_bytes_are_those_of_the_5b() -> None:
     embedding = 1280 * 3072 + 3072  # of sound
     assert layout.trained == 4_999_787_712 + 1_133_199_360 + embedding
     assert layout.frozen == 0
-    need = need_of("teacher", config, tuning, 8)
+    need = scaled("teacher", layout, tuning, 8)
     assert need.weights == need.gradients == need.means == 4 * layout.trained // 8
     assert need.optimizer == 2 * need.weights
     window = 30 * 6 * 24 * 880 * 128 * 2 * 2 + 30 * 24 * 880 * 128 * 2 * 2
