@@ -24,9 +24,9 @@ app = typer.Typer(
     name="fit",
     no_args_is_help=True,
     help=(
-        "Fit what the 5B has beside its transformer.\n\nFirst `soul fit encode`, then `codebook` "
-        "and `evae` in any order: each puts its part into the model's folder. Stop one whenever "
-        "you like: the same words go on where it was."
+        "Fit a codebook and a light decoder to a large model.\n\nFirst encode turns clips into "
+        "latents; then codebook and evae, in any order, each put their part into the model's "
+        "folder. Stop one whenever you like: the same words go on where it was."
     ),
 )
 
@@ -34,7 +34,10 @@ Model = Annotated[Path, typer.Argument(help="A folder that soul convert wrote.")
 Run = Annotated[Path, typer.Option("--out", "-o", help="The run's folder; it is resumed.")]
 Elsewhere = Annotated[
     Path | None,
-    typer.Option("--encoded", help="Where the latents are, if not in the run's folder."),
+    typer.Option(
+        "--encoded",
+        help="Where the latents are, if not in the run's folder; encoded/ of soul tune serves too.",
+    ),
 ]
 Device = Annotated[
     str, typer.Option(help="Where it runs: cpu or cuda. cuda has not been verified.")
@@ -151,8 +154,8 @@ def evae(
     looks: Annotated[
         str,
         typer.Option(
-            help="module:function of two batches of pictures in [-1, 1], how unlike they look, "
-            "such as LPIPS; not told if not given."
+            help="module:function that tells how unlike two batches of pictures in [-1, 1] look, "
+            "such as LPIPS; without it that is no part of the loss."
         ),
     ] = "",
     encoded: Elsewhere = None,

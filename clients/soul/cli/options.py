@@ -5,60 +5,94 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+LARGE = "Large models: folders that soul convert wrote"  # the panel of their options
+
 Model: TypeAlias = Annotated[
-    str, typer.Option(help="A shipped model's name, a folder with weights, or soul-5b.")
+    str,
+    typer.Option(
+        help="A shipped model's name, a folder with weights, or soul-5b for the folder "
+        "SOUL_HOME/models/soul-5b."
+    ),
 ]
 Steps: TypeAlias = Annotated[
     int | None,
-    typer.Option(help="Large models: denoising passes a chunk; else the folder's own.", min=1),
+    typer.Option(
+        help="Denoising passes a chunk; else the folder's own.", min=1, rich_help_panel=LARGE
+    ),
 ]
 Size: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="Large models: pixels of a picture, such as 480x832, 704x1280, 1088x1920 or these "
-        "upright; multiples of 32.",
+        help="Pixels of a picture, such as 480x832, 704x1280, 1088x1920 or these upright; "
+        "multiples of 32; else the folder's own.",
         metavar="HEIGHTxWIDTH",
+        rich_help_panel=LARGE,
     ),
 ]
 Dtype: TypeAlias = Annotated[
-    str, typer.Option(help="Large models: how weights are held: bf16, fp8 or fp32.")
+    str, typer.Option(help="How weights are held: bf16, fp8 or fp32.", rich_help_panel=LARGE)
 ]
 Decoder: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="Large models: full, evae or taew2_2; else full for a film, the folder's lightest "
-        "for a call."
+        help="full, evae or taew2_2; else full for a film, the folder's lightest for a call.",
+        rich_help_panel=LARGE,
     ),
 ]
 Tile: TypeAlias = Annotated[
-    bool, typer.Option("--tile", help="Large models: decode in tiles, with less memory.")
+    bool,
+    typer.Option("--tile", help="Decode in tiles, with less memory.", rich_help_panel=LARGE),
 ]
 Ear: TypeAlias = Annotated[
     Path | None,
     typer.Option(
-        help="Large models: the folder of their Whisper or wav2vec2; else in the model's, or as "
-        "soul fetch leaves it."
+        help="The folder of their Whisper or wav2vec2; else in the model's, or as soul fetch "
+        "leaves it.",
+        rich_help_panel=LARGE,
     ),
 ]
 AcceptLicence: TypeAlias = Annotated[
-    bool, typer.Option("--accept-licence", help="Agree to a licence without being asked.")
+    bool,
+    typer.Option(
+        "--accept-licence",
+        help="Agree to a licence without being asked.",
+        rich_help_panel=LARGE,
+    ),
 ]
 Mode: TypeAlias = Annotated[
     str | None,
-    typer.Option(help="Large models: clip (109 frames at once) or stream; else the folder's own."),
+    typer.Option(
+        help="clip (109 frames at once) or stream; else clips for a folder that guides, and for "
+        "others its own.",
+        rich_help_panel=LARGE,
+    ),
 ]
 Solver: TypeAlias = Annotated[
-    str | None, typer.Option(help="Large models: unipc, dpm++ or euler; else the folder's own.")
+    str | None,
+    typer.Option(help="unipc, dpm++ or euler; else the folder's own.", rich_help_panel=LARGE),
 ]
 Guidance: TypeAlias = Annotated[
     float | None,
-    typer.Option(help="Large models: how far from --negative; 1 is none.", min=1, max=30),
+    typer.Option(
+        help="How far from --negative; 1 is none; else the folder's own.",
+        min=1,
+        max=30,
+        rich_help_panel=LARGE,
+    ),
 ]
 AudioGuidance: TypeAlias = Annotated[
-    float | None, typer.Option(help="Large models: how far from silence; 1 is none.", min=1, max=30)
+    float | None,
+    typer.Option(
+        help="How far from silence; 1 is none; else the folder's own.",
+        min=1,
+        max=30,
+        rich_help_panel=LARGE,
+    ),
 ]
 Fps: TypeAlias = Annotated[
     int | None,
-    typer.Option(help="Large models: pictures a second, 25 or 24; else the folder's own."),
+    typer.Option(help="Pictures a second, 25 or 24; else the folder's own.", rich_help_panel=LARGE),
 ]
-Negative: TypeAlias = Annotated[str, typer.Option(help="Large models: what guidance leads from.")]
+Negative: TypeAlias = Annotated[
+    str, typer.Option(help="A prompt that guidance leads away from.", rich_help_panel=LARGE)
+]

@@ -44,7 +44,9 @@ class Job:
 
 
 def tune(
-    model: Annotated[Path, typer.Option(help="The folder to go on from, of soul convert.")],
+    model: Annotated[
+        Path, typer.Option(help="A folder that soul convert wrote: what it starts from.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder; it is resumed.")],
     data: Annotated[
         Path | None, typer.Option(help="Shards that soul data wrote; for stage encode.")
@@ -53,11 +55,17 @@ def tune(
         str, typer.Option(help="Some of encode, teacher, student, match; all if not given.")
     ] = "",
     processes: Annotated[
-        int, typer.Option(help="That share the model, on this machine; a GPU each.", min=1)
+        int,
+        typer.Option(help="How many share the model on this machine; a GPU each.", min=1),
     ] = 1,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="NAME=VALUE, such as teacher.batch=64 or lora.rank=32."),
+        typer.Option(
+            "--set",
+            help="NAME=VALUE, such as teacher.batch=64 or lora.rank=32; a NAME that is none is "
+            "answered with those that are. May be given several times.",
+            metavar="NAME=VALUE",
+        ),
     ] = None,
     whisper: Annotated[
         Path | None, typer.Option(help="A folder with whisper-large-v3; for stage encode.")
@@ -67,10 +75,14 @@ def tune(
     ] = "cpu",
     seed: Annotated[int, typer.Option(help="Of batches and noise.", min=0)] = 0,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Say what memory it takes, and stop.")
+        bool,
+        typer.Option(
+            "--plan",
+            help="Say what memory each stage takes a process, and stop; no weight is read.",
+        ),
     ] = False,
 ) -> None:
-    """Fine-tune and distil a large model: soul-mini's stages over weights that processes share.
+    """Fine-tune and distil a large model by as many processes as share its weights.
 
     encode turns shards into latents, sound and words; teacher learns by flow matching; student
     learns its steps without guidance; match moves what the student says to what the teacher would.
@@ -79,12 +91,13 @@ def tune(
 
     Examples:
 
-      soul tune --model models/soul-5b --data shards --whisper whisper-large-v3 -o runs/five \\
-      --device cuda --processes 8
+      soul tune --model models/soul-5b --data shards --device cuda --processes 8 \\
+      --whisper ~/.cache/soul/checkpoints/whisper-large-v3 -o runs/five
 
       soul tune --model models/soul-5b -o runs/five --stages teacher --set lora.rank=32 --plan
 
-      torchrun --nnodes 4 --nproc-per-node 8 --no-python soul tune --model … -o /shared/run
+      torchrun --nnodes 4 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint first:29500 \\
+      --no-python soul tune --model /shared/soul-5b -o /shared/run --device cuda …
     """
     need_extra("tune", "training")
     need_extra("tune", "wan")
