@@ -152,7 +152,7 @@ def test_missing_extra_voices_and_eye_are_one_sentence(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setitem(extras.NEEDED, "training", {"no_such": "scipy"})
-        assert "bench drift needs scipy: install it with pip" in bench().stderr
+        assert "bench drift needs scipy: run pip install" in bench().stderr
     with monkeypatch.context() as patch:
         patch.setattr(speech, "missing", lambda: ("flite",))
         assert "bench drift needs the voices of flite" in bench().stderr

@@ -59,4 +59,4 @@ def test_a_missing_extra_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(extras.NEEDED, "data", {"no_such_module": "no-such-package"})
     code, _, said = run(str(tmp_path), "--out", str(tmp_path / "out"))
     assert code == 1
-    assert "soul data needs no-such-package: install it with pip install 'soul-live[data]'" in said
+    assert "soul data needs no-such-package: run pip install -e '.[data]' in the clone" in said

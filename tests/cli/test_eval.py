@@ -97,7 +97,7 @@ def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(extras.NEEDED, "training", lacking)
     result = run()
     assert result.exit_code == 1
-    assert "eval needs skia-python, scipy: install it with pip" in result.stderr
+    assert "eval needs skia-python, scipy: run pip install" in result.stderr
 
 
 def test_missing_voices_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

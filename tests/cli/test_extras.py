@@ -39,5 +39,5 @@ def test_what_is_missing_is_one_sentence(
     monkeypatch.setitem(extras.NEEDED, "wan", lacking)
     with pytest.raises(typer.Exit):
         extras.need_extra("fetch", "wan")
-    said = "soul fetch needs diffusers, ftfy: install it with pip install 'soul-live[wan]'."
+    said = "soul fetch needs diffusers, ftfy: run pip install -e '.[wan]' in the clone."
     assert said in capsys.readouterr().err

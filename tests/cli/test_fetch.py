@@ -115,5 +115,5 @@ def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(extras.NEEDED, "wan", {"no_such_module": "no-such-package"})
     result = run("tiny")
     assert result.exit_code == 1
-    said = "fetch needs no-such-package: install it with pip install 'soul-live[wan]'"
+    said = "fetch needs no-such-package: run pip install -e '.[wan]' in the clone"
     assert said in result.stderr

@@ -42,4 +42,4 @@ def need_extra(command: str, extra: str) -> None:
     """Ends `soul COMMAND` with one sentence if `extra` is not installed."""
     if lacking := missing(extra):
         names = ", ".join(lacking)
-        fail(f"soul {command} needs {names}: install it with pip install 'soul-live[{extra}]'")
+        fail(f"soul {command} needs {names}: run pip install -e '.[{extra}]' in the clone")
