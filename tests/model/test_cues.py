@@ -6,7 +6,17 @@ import torch
 
 from soul.measure.life import blinks, blinks_per_minute, longest_stare
 from soul.model.config import SOUL_5B, SOUL_TEST
-from soul.model.cues import AWAY, FIXATION, SHAPES, Blinks, CueEncoder, Glances, cues
+from soul.model.cues import (
+    AWAY,
+    CHANNELS,
+    CUES,
+    FIXATION,
+    SHAPES,
+    TOKENS,
+    Blinks,
+    CueEncoder,
+    Glances,
+)
 from soul.model.sample import build
 from soul.timebase import FRAME_RATE
 
@@ -82,23 +92,27 @@ def test_however_they_are_asked_they_are_the_same_glances(step: int) -> None:
     assert not np.array_equal(asked, glances(10, 2800))
 
 
-def test_cues_become_one_token_behind_the_sound() -> None:
+def test_cues_become_a_few_tokens_behind_the_sound() -> None:
     model, audio = build(SOUL_TEST, 0), torch.randn(2, 13, 16)
-    lids = torch.tensor([[1.0, 1, 1, 1], [1, 0.4, 0, 1]])
-    told = model.told(audio, cues(lids, torch.zeros(2, 4), torch.zeros(2, 4, 2)))
-    assert told.shape == (2, 14, 16)
+    cues = torch.zeros(2, 4, CUES)
+    cues[..., 0] = 1  # eyes open
+    told = model.told(audio, cues)
+    assert told.shape == (2, 13 + TOKENS, 16)
     assert torch.equal(told[:, :13], audio)
-    assert not torch.allclose(told[0, 13], told[1, 13])
-    listening, glances = torch.tensor([[0.0] * 4, [1.0] * 4]), torch.zeros(2, 4, 2)
-    heard = model.told(audio, cues(lids, listening, glances))
-    assert torch.equal(heard[0], told[0])
-    assert not torch.allclose(heard[1, 13], told[1, 13])
-    glances[0] = 0.5
-    seen = model.told(audio, cues(lids, listening, glances))
-    assert not torch.allclose(seen[0, 13], heard[0, 13])
-    assert torch.equal(seen[1], heard[1])
+    assert torch.equal(told[0], torch.cat((audio[0], told[1, 13:])))  # both are told the same
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_every_channel_is_told_to_its_own_stream_alone(channel: str) -> None:
+    model, audio = build(SOUL_TEST, 0), torch.randn(2, 13, 16)
+    cues = torch.zeros(2, 4, CUES)
+    before = model.told(audio, cues)
+    cues[0, 2, CHANNELS.index(channel)] = 0.5
+    after = model.told(audio, cues)
+    assert not torch.allclose(after[0, 13:], before[0, 13:])
+    assert torch.equal(after[1], before[1])
 
 
 def test_only_a_model_with_an_encoder_for_cues_is_told() -> None:
     assert SOUL_5B.cue_width == 0
-    assert CueEncoder(8, 16)(torch.ones(3, 4, 4)).shape == (3, 1, 16)
+    assert CueEncoder(8, 16)(torch.ones(3, 4, CUES)).shape == (3, TOKENS, 16)

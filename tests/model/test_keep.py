@@ -44,7 +44,7 @@ def test_a_stream_goes_on_where_it_was(
     torch.save(kept(state, strokes), tmp_path / "state.pt")
     values = torch.load(tmp_path / "state.pt", weights_only=True)
     fresh = sample.open_stream(actor, portraits[0], "calm", 5)
-    again = taken_up(actor, fresh, values, painted)
+    again = taken_up(fresh, values, painted)
     assert (again.chunk, again.blend is None) == (2, state.blend is None)
     for window in heard[2:]:
         wanted = sample.advance(actor, [state], window)
@@ -61,7 +61,7 @@ def test_so_does_one_of_a_large_model(config: SoulConfig, tmp_path: Path) -> Non
     torch.save(kept(state, model.codec.kept), tmp_path / "state.pt")
     values = torch.load(tmp_path / "state.pt", weights_only=True)
     fresh = sample.open_stream(model, portrait, "calm", 5)
-    again = taken_up(model, fresh, values, model.codec.again)
+    again = taken_up(fresh, values, model.codec.again)
     for window in heard[1:]:
         wanted = sample.advance(model, [state], window)
         assert torch.equal(sample.advance(model, [again], window), wanted)

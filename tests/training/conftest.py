@@ -21,7 +21,7 @@ def data() -> Latents:
     return Latents(
         rng.standard_normal((3, 2, 48, 4, 4)).astype(np.float16),
         rng.standard_normal((3, 6, 48, 4, 4)).astype(np.float16),
-        rng.standard_normal((3, 6, 13, 16)).astype(np.float16),
+        rng.standard_normal((3, 2, 6, 13, 16)).astype(np.float16),
         rng.random((3, 6, 4, CUES), np.float32),
         boxes,
         ("calm", "glad", "sad"),

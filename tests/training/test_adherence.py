@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from soul.model.manner import Manner, mood
 from soul.training.adherence import (
     LOOKS_AT,
     JudgeConfig,
@@ -19,7 +20,7 @@ from soul.training.adherence import (
     train_judges,
 )
 from soul.training.life import live
-from soul.training.manner import SIDES, Manner, mood
+from soul.training.manner import SIDES
 from soul.training.probe import Probe
 from soul.training.sight import CHANNELS, Error
 

@@ -48,7 +48,6 @@ def random_bank(clips: int = 3, frames: int = 12, size: int = 64) -> Bank:
         pcm=np.zeros(wanted["pcm"], np.float16),
         silent=np.zeros(wanted["silent"], np.bool_),
         listening=np.zeros(wanted["listening"], np.bool_),
-        glances=np.zeros(wanted["glances"], np.float32),
         prompts=("a person",) * clips,
     )
 

@@ -6,7 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from soul.training.dataset import ARRAYS, Bank, BankConfig, make_bank, open_bank, rng_of, shapes
+from soul.training.dataset import (
+    ARRAYS,
+    MICROPHONES,
+    Bank,
+    BankConfig,
+    make_bank,
+    open_bank,
+    rng_of,
+    shapes,
+)
 from soul.training.motion import COLUMN
 
 TINY = BankConfig(clips=2, frames=8, size=64, seed=7)  # eSpeak speaks the second
@@ -28,12 +37,18 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_microphones_hear_the_same_speech_differently(bank: Bank) -> None:
+    for heard in bank.pcm.astype(np.float32):
+        assert not any(np.array_equal(heard[0], other) for other in heard[1:])
+    assert np.isfinite(bank.pcm).all()
+
+
 def test_sizes_derive_from_the_config(bank: Bank) -> None:
     assert (TINY.latents, TINY.samples, TINY.flow_size) == (2, 5120, 8)
     assert shapes(TINY).keys() == ARRAYS.keys()
     assert bank.frames.shape == (2, 8, 64, 64, 3)
     assert bank.flow.shape == (2, 8, 8, 8, 2)
-    assert bank.pcm.shape == (2, 5120)
+    assert bank.pcm.shape == (2, MICROPHONES, 5120)
     assert len(bank.prompts) == 2
     assert BankConfig().flow_size == 32
 

@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 
 from soul.measure.life import blinks, blinks_per_minute
 from soul.model.cues import Glances
-from soul.training.life import Mood, live, prosody
+from soul.model.manner import Mood
+from soul.training.life import live, prosody
 from soul.training.motion import COLUMN, Motion
 from soul.training.speech import Pcm
 

@@ -5,18 +5,9 @@ from itertools import product
 import numpy as np
 import pytest
 
+from soul.model.manner import Manner, mood
 from soul.training.life import live
-from soul.training.manner import (
-    SIDES,
-    WEIGHTS,
-    Manner,
-    ask,
-    describe,
-    draw_manner,
-    mood,
-    reword,
-    values,
-)
+from soul.training.manner import SIDES, WEIGHTS, ask, describe, draw_manner, reword, values
 from soul.training.motion import COLUMN, Motion
 
 FRAMES = 25 * 40

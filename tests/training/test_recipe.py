@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 import torch
 
 from soul.model.config import SOUL_MINI, SOUL_MINI_512, SOUL_TEST
-from soul.model.load import load
+from soul.model.cues import CUES
+from soul.model.load import WeightsError, load
 from soul.model.sample import advance, cut, open_stream
-from soul.training.dataset import BankConfig, open_bank
+from soul.training.dataset import MICROPHONES, BankConfig, open_bank
 from soul.training.identity import load_identity
 from soul.training.progress import Length
 from soul.training.recipe import (
@@ -22,6 +24,7 @@ from soul.training.recipe import (
     MissingStage,
     Recipe,
     Run,
+    continued,
     encoded_arrays,
     limited,
     recipe_of,
@@ -40,6 +43,7 @@ def tiny() -> Recipe:
         recipe,
         bank=replace(recipe.bank, clips=2, frames=16),
         listener=replace(recipe.listener, seconds=2.0, length=STEPS),
+        reader=replace(recipe.reader, length=STEPS),
         autoencoder=replace(recipe.autoencoder, length=STEPS),
         light=replace(recipe.light, length=STEPS),
         full=replace(recipe.full, length=STEPS),
@@ -65,7 +69,9 @@ def test_every_stage_leaves_its_mark(folder: Path) -> None:
     assert done == set(STAGES) - set(JUDGES)
     note = json.loads((folder / "recipe.json").read_text())
     assert note["model"]["name"] == "soul-test"
-    for stage in ("listener", "autoencoder", "light", "full", "teacher", "student", "match"):
+    for stage in (
+        "listener", "reader", "autoencoder", "light", "full", "teacher", "student", "match",
+    ):  # fmt: skip
         assert (folder / stage / "state.pt").exists()
     for stage in ("autoencoder", "light", "full", "teacher", "student", "match"):
         assert (folder / stage / "samples.png").exists()
@@ -89,9 +95,9 @@ def test_a_run_from_before_the_eye_for_people_goes_on(tmp_path: Path) -> None:
 def test_latents_have_the_models_shape(folder: Path) -> None:
     latents = Run(folder, tiny()).latents()
     assert latents.pivotal.shape == (2, 4, 48, 4, 4)
-    assert latents.cues.shape == (2, 4, 4, 4)
+    assert latents.cues.shape == (2, 4, 4, CUES)
     assert latents.latents.shape == (2, 4, 48, 4, 4)
-    assert latents.tokens.shape == (2, 4, 13, 16)
+    assert latents.tokens.shape == (2, MICROPHONES, 4, 13, 16)
     assert latents.boxes.shape == (2, 4, 3, 4)
     assert np.isfinite(latents.latents).all()
     assert latents.latents.std() > 0.01
@@ -119,6 +125,39 @@ def test_the_export_holds_what_each_stage_learned(folder: Path) -> None:
         for name, value in learned.items():
             if name.startswith(f"{part}."):
                 torch.testing.assert_close(model[name], value, atol=1e-5, rtol=2**-10)
+
+
+def test_a_run_may_begin_with_a_model(folder: Path, tmp_path: Path) -> None:
+    """Its autoencoder is kept to the bit; the transformer learns on from its weights."""
+    origin = load(str(folder / "model"))
+    recipe = replace(tiny(), origin=str(folder / "model"))
+    for name in ("bank", "latents"):  # the same clips, spoken already
+        (tmp_path / name).symlink_to(folder / name)
+    for stage in ("bank", "listener", "encode"):
+        (tmp_path / f"{stage}.done").write_text("")
+    shutil.copytree(folder / "listener", tmp_path / "listener")
+    run(tmp_path, recipe, ("reader", "autoencoder", "codebook", "teacher"))
+    kept = torch.load(tmp_path / "autoencoder" / "state.pt", weights_only=True)["module"]
+    for part in ("encoder", "decoder"):
+        for name, value in getattr(origin, part).state_dict().items():
+            assert torch.equal(kept[f"{part}.{name}"], value)
+    begun = Run(tmp_path, recipe)._assembled()
+    for name, value in origin.dit.state_dict().items():
+        assert torch.equal(begun.dit.state_dict()[name], value)
+
+
+def test_a_model_of_other_sizes_is_no_beginning(folder: Path, tmp_path: Path) -> None:
+    recipe = replace(tiny(), model=replace(tiny().model, dit=replace(tiny().model.dit, ffn_dim=32)))
+    wrong = Run(tmp_path, replace(recipe, origin=str(folder / "model")))
+    with pytest.raises(WeightsError, match="expected one with the sizes of soul-test"):
+        _ = wrong.origin
+
+
+def test_continuing_is_shorter_and_names_its_origin() -> None:
+    usual, further = Recipe(), continued(Recipe(), "soul-mini")
+    assert further.origin == "soul-mini"
+    for stage in ("listener", "light", "teacher", "student"):
+        assert getattr(further, stage).length.steps < getattr(usual, stage).length.steps
 
 
 def test_a_stage_that_is_done_is_not_run_again(

@@ -32,7 +32,6 @@ def bank() -> Bank:
         pcm=np.zeros(wanted["pcm"], np.float16),
         silent=np.zeros(wanted["silent"], np.bool_),
         listening=np.zeros(wanted["listening"], np.bool_),
-        glances=np.zeros(wanted["glances"], np.float32),
         prompts=("calm", "glad", "sad"),
     )
 
@@ -43,7 +42,7 @@ def data() -> Latents:
     return Latents(
         rng.standard_normal((3, 2, 48, 4, 4)).astype(np.float16),
         rng.standard_normal((3, 3, 48, 4, 4)).astype(np.float16),
-        rng.standard_normal((3, 3, 13, 16)).astype(np.float16),
+        rng.standard_normal((3, 2, 3, 13, 16)).astype(np.float16),
         rng.random((3, 3, 4, CUES), np.float32),
         np.zeros((3, 3, 3, 4), np.float32),
         ("calm", "glad", "sad"),

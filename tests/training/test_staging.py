@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from soul.training.manner import SIDES, Manner
+from soul.model.manner import Manner
+from soul.training.manner import SIDES
 from soul.training.motion import COLUMN
 from soul.training.staging import (
     as_if,

@@ -137,7 +137,7 @@ class Rendering:
         if values is None:
             return state
         stderr().print(f"going on from chunk {values['chunk']} of {self._chunks}", highlight=False)
-        return taken_up(model, state, values, model.codec.again)
+        return taken_up(state, values, model.codec.again)
 
     def _bar(self, progress: Progress, name: str, state: StreamState) -> Callable[[], None]:
         """A step of the solver is one of the bar's; decoding and keeping a chunk is one more."""

@@ -31,6 +31,10 @@ def train(
     model: Annotated[
         str, typer.Option(help="Which model: soul-mini, or soul-mini-512 with larger pictures.")
     ] = "soul-mini",
+    origin: Annotated[
+        str,
+        typer.Option("--from", help="A model to begin with: a shipped model's name, or a folder."),
+    ] = "",
     seed: Annotated[
         int,
         typer.Option(
@@ -47,12 +51,15 @@ def train(
 ) -> None:
     """Train a model from nothing: its world, its latent space, teacher, student, weights.
 
-    Stages, in order: bank (draws the clips), listener, autoencoder, encode, codebook, teacher,
-    student, match, recode, light, full, export, probe, identity, evaluate. Stop it whenever you
-    like: bank, listener, autoencoder, teacher, student, match, light and full go on where they
-    were, the others start over (minutes each), and one that is done is not run again. While they
-    run, look at curves.png in their folders and at samples.png in all of these but the bank's and
-    the listener's, or point TensorBoard at the run.
+    With --from it begins with a model's weights: the encoder is kept, the rest learns on, in a
+    third of the time.
+
+    Stages, in order: bank (draws the clips), listener, reader, autoencoder, encode, codebook,
+    teacher, student, match, recode, light, full, export, probe, identity, evaluate. Stop it
+    whenever you like: bank, listener, reader, autoencoder, teacher, student, match, light and full
+    go on where they were, the others start over (minutes each), and one that is done is not run
+    again. While they run, look at curves.png in their folders and at samples.png in all of these
+    but the bank's, the listener's and the reader's, or point TensorBoard at the run.
 
     Examples:
 
@@ -60,19 +67,23 @@ def train(
 
       soul train --out runs/mini --stages bank,listener --minutes 10
 
+      soul train --from soul-mini --out runs/further
+
       soul train --model soul-mini-512 --out runs/larger --device cuda
 
       soul serve --model runs/mini/model
     """
     need_extra("train", "training")
     need_device(device)
-    from soul.training.recipe import STAGES, limited
+    from soul.training.recipe import STAGES, continued, limited
     from soul.training.recipe import small as smaller
 
     tell_progress()
     recipe = replace(
         known_recipe(model), seed=seed, threads=threads, processes=threads, device=device
     )
+    if origin:
+        recipe = continued(recipe, origin)
     if small:
         recipe = smaller(recipe)
     if minutes is not None:

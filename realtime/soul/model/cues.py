@@ -1,9 +1,8 @@
-"""What sound and words do not say: when the eyes close, where they wander, who has the word.
+"""What sound does not say: how head, eyes, brows and mouth corners are held, who has the word.
 
-The DiT is told of it by one more token. A model of few steps answers what it is not told with the
-mean, eyes that neither close nor move (LOG.md); so blinks and glances are drawn here, at people's
-rate, and what they look like on this face, in this mood, is the DiT's. Not in the paper; `soul-5b`
-goes without.
+The DiT is told of it by a few more tokens. A model of few steps answers what it is not told with
+the mean, eyes that neither close nor move (LOG.md); so `bearing` draws it, with the blinks and
+glances of this file, at people's rate. Not in the paper; `soul-5b` goes without.
 """
 
 import numpy as np
@@ -75,24 +74,25 @@ class Glances:
         return float(x), float(y)
 
 
-CUES = 4  # lids, listening, and a glance's x and y
-
-
-def cues(lids: Tensor, listening: Tensor, glances: Tensor) -> Tensor:
-    """Lids [..., 4] (1 open, 0 shut), listening [..., 4] (1 while somebody else has the word) and
-    glances [..., 4, 2] of a latent's frames → [..., 4, 4]."""
-    return torch.cat((torch.stack((lids, listening.to(lids)), -1), glances.to(lids)), -1)
+CHANNELS = (  # of a frame, as the DiT is told them; but for `listening` the world's own
+    "lids",  # 0 .. 1, shut .. open
+    "listening",  # 1 while somebody else has the word
+    "gaze_x", "gaze_y", "yaw", "pitch", "roll", "brow_left", "brow_right", "smile",  # -1 .. 1
+    "breath",
+)  # fmt: skip
+CUES = len(CHANNELS)
+TOKENS = 3  # for the head, the eyes, the rest of a face: what each says is learned
 
 
 class CueEncoder(nn.Module):
-    """A latent's cues [..., 4, 4] → one token [..., 1, audio_dim]."""
+    """A latent's cues [..., 4, CUES] → tokens [..., TOKENS, audio_dim]."""
 
     def __init__(self, width: int, audio_dim: int) -> None:
         super().__init__()
-        self.inward = nn.Linear(FRAMES_PER_LATENT * CUES, width)
-        self.outward = nn.Linear(width, audio_dim)
+        self.inward = nn.Linear(FRAMES_PER_LATENT * CUES, TOKENS * width)
+        self.outward = nn.Linear(TOKENS * width, TOKENS * audio_dim)
 
     def forward(self, cues: Tensor) -> Tensor:
         closed = torch.cat((1 - cues[..., :1], cues[..., 1:]), -1)  # nothing to tell: zeros
         hidden = torch.nn.functional.gelu(self.inward(closed.flatten(-2)))
-        return self.outward(hidden).unsqueeze(-2)  # type: ignore[no-any-return]
+        return self.outward(hidden).unflatten(-1, (TOKENS, -1))  # type: ignore[no-any-return]

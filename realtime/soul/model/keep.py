@@ -7,7 +7,8 @@ no files; what a large codec keeps is turned by the codec.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from soul.model.sample import Actor, Blend, StreamState, Tail
+from soul.model.plain import filled, plain
+from soul.model.sample import Blend, StreamState, Tail
 
 Turned = Callable[[Any], Any]  # a decoder's own state ↔ plain values
 
@@ -25,13 +26,12 @@ def kept(state: StreamState, painting: Turned) -> dict[str, Any]:
         "tail": None if tail is None else [tail.latents, tail.audio],
         "window": [window.keys, window.values, window.sink_keys, window.sink_values],
         "written": window.written,
+        "bearing": plain(state.bearing),
         "painting": painting(state.painting),
     }
 
 
-def taken_up(
-    model: Actor, state: StreamState, values: Mapping[str, Any], painting: Turned
-) -> StreamState:
+def taken_up(state: StreamState, values: Mapping[str, Any], painting: Turned) -> StreamState:
     """`state`, freshly opened, as it was when `kept` told of it; KeyError if a value is missing.
 
     Tensors are taken as they are: they have to lie on the model's device.
@@ -45,6 +45,5 @@ def taken_up(
     state.blend = None if blend is None else Blend(*blend)
     state.tail = None if tail is None else Tail(*tail)
     state.painting = painting(values["painting"])
-    for wandering in (state.blinks, state.glances):
-        wandering.next(model.config.chunk_frames * state.chunk)
+    filled(state.bearing, values["bearing"])
     return state

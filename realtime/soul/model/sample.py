@@ -16,11 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soul.model.audio import AudioEncoder, windows
+from soul.model.bearing import Bearing
 from soul.model.codebook import Codebook
 from soul.model.config import SoulConfig
-from soul.model.cues import Blinks, CueEncoder, Glances, cues
+from soul.model.cues import CueEncoder
 from soul.model.dit import DiT
-from soul.model.text import TextEncoder, tokenize
+from soul.model.manner import Mood
+from soul.model.text import MannerReader, TextEncoder, tokenize
 from soul.model.vae import Encoder, Reference, light_decoder, to_bytes
 from soul.model.window import Context, Window, empty_window, gather
 
@@ -62,12 +64,16 @@ class Actor(Protocol):
         """Prompts → [B, length, text_dim]."""
         ...
 
+    def mood(self, prompt: str) -> Mood:
+        """How a prompt would have the face bear itself; as usual, for a model that is not told."""
+        ...
+
     def hear(self, pcm: Tensor) -> Tensor:
         """What a latent hears [n, latent_samples] → its audio tokens [n, m, audio_dim]."""
         ...
 
     def told(self, audio: Tensor, cues: Tensor) -> Tensor:
-        """A latent's audio tokens [..., m, audio_dim] with its cues [..., 4, 4], if it has any."""
+        """A latent's audio tokens [..., m, audio_dim] with its cues [..., 4, 11], if it has any."""
         ...
 
     def still(self, picture: Tensor) -> Tensor:
@@ -115,6 +121,7 @@ class Soul(nn.Module):
         self.dit = DiT(config.dit)
         self.codebook = Codebook(config.centroids, config.vae.channels)
         self.cues = CueEncoder(config.cue_width, config.dit.audio_dim) if config.cue_width else None
+        self.reader = MannerReader(config.text) if config.cue_width else None
 
     @property
     def device(self) -> torch.device:
@@ -125,8 +132,14 @@ class Soul(nn.Module):
         numbers = torch.stack([tokenize(p, self.config.text) for p in prompts])
         return self.text(numbers.to(self.device))  # type: ignore[no-any-return]
 
+    def mood(self, prompt: str) -> Mood:
+        """What the reader makes of a prompt; see `Actor.mood`."""
+        if self.reader is None:
+            return Mood()
+        return self.reader.mood(tokenize(prompt, self.config.text).to(self.device))
+
     def told(self, audio: Tensor, cues: Tensor) -> Tensor:
-        """A latent's audio tokens [..., m, audio_dim], and its cues [..., 4, 4] as one more."""
+        """A latent's audio tokens [..., m, audio_dim], and its cues [..., 4, 11] as a few more."""
         return audio if self.cues is None else torch.cat((audio, self.cues(cues)), -2)
 
     def hear(self, pcm: Tensor) -> Tensor:
@@ -189,8 +202,7 @@ class StreamState:
     painting: Any  # what its model's decoder keeps of it: `Strokes`, or a large codec's own
     words: Tensor  # [length, text_dim], those in force
     noise: torch.Generator
-    blinks: Blinks
-    glances: Glances
+    bearing: Bearing
     listening: bool = False  # somebody else has the word
     blend: Blend | None = None  # while the words move to a new prompt's
     strays: float = 0.0  # share of the last chunk's cells that the codebook pulled back
@@ -225,16 +237,19 @@ def open_stream(model: Actor, portrait: Tensor, prompt: str, seed: int) -> Strea
         write_sink(model, [window], pivotal, words)
     noise = torch.Generator(model.device).manual_seed(seed)
     painting = model.easel(picture, pivotal)
-    return StreamState(window, pivotal, painting, words[0], noise, Blinks(seed), Glances(seed))
+    bearing = Bearing(seed, model.mood(prompt))
+    return StreamState(window, pivotal, painting, words[0], noise, bearing)
 
 
 def set_prompt(model: Actor, state: StreamState, prompt: str) -> None:
-    """The stream's words begin to move to those of `prompt` at its next `commit`.
+    """The stream's words begin to move to those of `prompt` at its next `commit`, its bearing at
+    its next `listen`.
 
     Only encodes them: no pass. Told while words still move, they go on from where they are; told
     the prompt that holds or is being moved to, nothing changes.
     """
     new = model.words([prompt])[0]
+    state.bearing.become(model.mood(prompt))
     held = state.words if state.blend is None else state.blend.new
     if not torch.equal(new, held):
         state.blend = Blend(state.words, new)
@@ -254,8 +269,7 @@ def listen(model: Actor, states: Sequence[StreamState], pcm: Tensor) -> Tensor:
     """Each stream's window of samples [B, window_samples] → audio tokens [B, n, m, audio_dim].
 
     m tokens for each of the chunk's n latents, which hears its own window. Once a chunk: with the
-    sound the DiT is told of the stream's next frames of blinking and glancing, and whether it
-    listens to somebody else.
+    sound the DiT is told of how the stream bears itself in its next frames.
     """
     config = model.config
     if pcm.shape[-1] != config.window_samples:
@@ -263,11 +277,16 @@ def listen(model: Actor, states: Sequence[StreamState], pcm: Tensor) -> Tensor:
     begins = [config.begin(latent) for latent in range(config.chunk)]
     each = torch.stack([pcm[:, begin : begin + config.latent_samples] for begin in begins], 1)
     audio = model.hear(each.flatten(0, 1)).unflatten(0, each.shape[:2])
-    frames = config.chunk_frames
-    lids = torch.tensor([s.blinks.next(frames) for s in states], device=pcm.device)
-    listening = torch.tensor([[s.listening] * frames for s in states])
-    glances = torch.tensor([s.glances.next(frames) for s in states])
-    return model.told(audio, cues(lids, listening, glances).unflatten(1, (config.chunk, -1)))
+    if not config.cue_width:
+        return audio  # type: ignore[no-any-return]
+    own = pcm[:, config.audio.past_samples :][:, : config.chunk_samples]
+    levels = own.unflatten(1, (config.chunk_frames, -1)).square().mean(-1).sqrt().tolist()
+    borne = [
+        [state.bearing.next(level, state.listening) for level in row]
+        for state, row in zip(states, levels, strict=True)
+    ]
+    cues = torch.tensor(borne, device=pcm.device, dtype=pcm.dtype)
+    return model.told(audio, cues.unflatten(1, (config.chunk, -1)))
 
 
 def recall(model: Actor, states: Sequence[StreamState], audio: Tensor) -> Past:

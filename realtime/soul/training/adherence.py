@@ -15,10 +15,11 @@ from scipy.ndimage import gaussian_filter1d
 from torch.nn import functional as F
 
 from soul.model.cues import Glances
+from soul.model.manner import Manner, mood
 from soul.timebase import FRAME_RATE
 from soul.training.figures import speaks
 from soul.training.life import live
-from soul.training.manner import SIDES, Manner, mood
+from soul.training.manner import SIDES
 from soul.training.motion import COLUMN, Motion
 from soul.training.performance import perform
 from soul.training.probe import VISIBLE, Probe, readings_of

@@ -32,7 +32,7 @@ class AugmentConfig:
     lossy: float = 0.15
     noise_ratio: tuple[float, float] = (8.0, 38.0)
     music_ratio: tuple[float, float] = (14.0, 30.0)
-    gain: tuple[float, float] = (-18.0, 6.0)
+    gain: tuple[float, float] = (-20.0, 14.0)  # above 6 a voice is clipped, and hiss is loud
 
 
 def augment(rng: np.random.Generator, pcm: Pcm, config: AugmentConfig | None = None) -> Pcm:

@@ -19,11 +19,12 @@ from soul.measure.lips import best_lag, bilabial_closure, closure_in_silence
 from soul.media.codecs import OpusDecoder, OpusEncoder
 from soul.media.conceal import Concealer
 from soul.media.resample import Resampler
+from soul.model.manner import Manner, mood
 from soul.timebase import AUDIO_RATE, OPUS_RATE, SAMPLES_PER_FRAME, SAMPLES_PER_PACKET, exact_div
 from soul.training import augment, voicing
 from soul.training.figures import CLOSED, REACH, Curve, Mask
 from soul.training.life import live
-from soul.training.manner import Manner, describe, draw_manner, mood
+from soul.training.manner import describe, draw_manner
 from soul.training.motion import COLUMN, Motion
 from soul.training.performance import append_pause, append_speech, cut, silent_frames
 from soul.training.probe import SIZE, Probe

@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soul.timebase import FRAMES_PER_LATENT, SAMPLES_PER_FRAME, exact_div
+from soul.training.augment import augment
 from soul.training.fresh import each_alone
 from soul.training.motion import CHANNELS, neutral
-from soul.training.performance import perform
+from soul.training.performance import Performance, perform
+from soul.training.speech import Pcm
 from soul.training.world import Artist, draw_identity, flow, regions
 
 Split = Literal["train", "held_out"]
@@ -28,7 +30,7 @@ class BankConfig:
     """What a bank holds."""
 
     split: Split = "train"
-    clips: int = 480
+    clips: int = 960
     frames: int = 96  # a clip: 24 latents, 3.84 s
     size: int = 256
     seed: int = 2
@@ -46,6 +48,7 @@ class BankConfig:
         return exact_div(self.size, FLOW_STRIDE)
 
 
+MICROPHONES = 4  # a clip is heard through: the mouth is the voice's, whatever else is heard
 ARRAYS: dict[str, str] = {
     "portraits": "uint8",
     "frames": "uint8",
@@ -55,7 +58,6 @@ ARRAYS: dict[str, str] = {
     "pcm": "float16",
     "silent": "bool",
     "listening": "bool",
-    "glances": "float32",
 }
 
 
@@ -68,10 +70,9 @@ def shapes(config: BankConfig) -> dict[str, tuple[int, ...]]:
         "flow": (n, t, config.flow_size, config.flow_size, 2),
         "motion": (n, t, len(CHANNELS)),
         "boxes": (n, t, 3, 4),
-        "pcm": (n, config.samples),
+        "pcm": (n, MICROPHONES, config.samples),
         "silent": (n, t),
         "listening": (n, t),
-        "glances": (n, t, 2),
     }
 
 
@@ -88,7 +89,6 @@ class Bank:
     pcm: NDArray[np.float16]
     silent: NDArray[np.bool_]
     listening: NDArray[np.bool_]
-    glances: NDArray[np.float32]
     prompts: tuple[str, ...]
 
 
@@ -106,16 +106,21 @@ def draw_clip(folder: Path, config: BankConfig, clip: int) -> str:
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in ARRAYS}
     arrays["portraits"][clip] = artist.frame(neutral(1)[0])
     arrays["motion"][clip] = performance.motion[: config.frames]
-    arrays["pcm"][clip] = performance.pcm[: config.samples]
+    arrays["pcm"][clip] = [pcm[: config.samples] for pcm in microphones(config, clip, performance)]
     arrays["silent"][clip] = performance.silent[: config.frames]
     arrays["listening"][clip] = performance.listening[: config.frames]
-    arrays["glances"][clip] = performance.glances[: config.frames]
     for t, row in enumerate(performance.motion[: config.frames]):
         arrays["frames"][clip, t] = artist.frame(row)
         arrays["flow"][clip, t] = flow(identity, row, config.flow_size) * FLOW_STRIDE
         boxes = regions(identity, row, config.size)
         arrays["boxes"][clip, t] = (boxes.mouth, boxes.eye_left, boxes.eye_right)
     return performance.prompt
+
+
+def microphones(config: BankConfig, clip: int, take: Performance) -> list[Pcm]:
+    """The same speech through MICROPHONES chains of room, device and gain, the take's own first."""
+    rng = np.random.default_rng([config.seed, clip, 2])
+    return [take.pcm, *(augment(rng, take.spoken) for _ in range(MICROPHONES - 1))]
 
 
 def finish_clip(folder: Path, config: BankConfig, clip: int) -> None:

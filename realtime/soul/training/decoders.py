@@ -29,7 +29,7 @@ from soul.training.autoencoder import (
 )
 from soul.training.dataset import Bank
 from soul.training.identity import Embedding
-from soul.training.life import lids_of
+from soul.training.life import blinks_of
 from soul.training.probe import Probe, reduced
 from soul.training.progress import Progress, learning_rate, sheet
 from soul.training.table import Quality, TableConfig, quality
@@ -115,7 +115,7 @@ def painted_by(encoder: Encoder, decoder: Decoder, size: int) -> Actor:
             painted = decoder(encoder(frames.to(device)), reference, state)
             state = painted.state
             made.append(to_bytes(painted.pictures, FRAMES_PER_LATENT)[0].cpu())
-        return Played(reduced(torch.cat(made).numpy(), scene.size), lids_of(scene.motion))
+        return Played(reduced(torch.cat(made).numpy(), scene.size), blinks_of(scene.motion))
 
     return play
 

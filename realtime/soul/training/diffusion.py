@@ -37,8 +37,8 @@ class Latents:
 
     pivotal: NDArray[np.float16]  # [clips, references, C, h, w], the neutral portrait first
     latents: NDArray[np.float16]  # [clips, n, C, h, w]
-    tokens: NDArray[np.float16]  # [clips, n, m, audio_dim]
-    cues: NDArray[np.float32]  # [clips, n, 4, 4], see `soul.model.cues`
+    tokens: NDArray[np.float16]  # [clips, microphones, n, m, audio_dim], each of the same speech
+    cues: NDArray[np.float32]  # [clips, n, 4, 11], see `soul.model.cues`
     boxes: NDArray[np.float32]  # [clips, n, 3, 4] in latent cells
     prompts: tuple[str, ...]
     reworded: bool = True  # prompts are of the world's phrases, to be told in others
@@ -69,7 +69,7 @@ class Clips:
     pivotal: Tensor
     latents: Tensor  # [B, chunks, C, h, w]
     tokens: Tensor  # [B, chunks, m, audio_dim]
-    cues: Tensor  # [B, chunks, 4, 4]
+    cues: Tensor  # [B, chunks, 4, 11]
     weight: Tensor  # [B, chunks, 1, h, w]
     prompts: list[str]
 
@@ -106,12 +106,14 @@ def draw_clips(
     boxes = torch.from_numpy(np.stack([data.boxes[span] for span in spans]))
     weight = region_weight(boxes.flatten(0, 1), GAINS, *data.latents.shape[-2:])
     prompts = [data.prompts[c] for c in which]
+    heard = rng.integers(data.tokens.shape[1], size=batch)
+    sounds = [(c, m, span) for (c, span), m in zip(spans, heard, strict=True)]
     own = share.rows(batch)
     mine = spans[own]
     return Clips(
         torch.from_numpy(data.pivotal[which[own], reference[own]]).float(),
         torch.from_numpy(np.stack([data.latents[span] for span in mine])).float(),
-        torch.from_numpy(np.stack([data.tokens[span] for span in mine])).float(),
+        torch.from_numpy(np.stack([data.tokens[sound] for sound in sounds[own]])).float(),
         torch.from_numpy(np.stack([data.cues[span] for span in mine])),
         (weight / weight.mean()).unflatten(0, boxes.shape[:2])[own],
         ([reword(rng, p) for p in prompts] if data.reworded else prompts)[own],

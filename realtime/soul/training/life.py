@@ -6,45 +6,30 @@ nor pictures. Rates and lengths of blinks and gazes are within what the literatu
 reports: 10 to 20 blinks a minute of 0.1 to 0.2 s, more of them where a phrase ends.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
-from soul.model.cues import REGULARITY, SHAPES
+from soul.model.bearing import (
+    IDLE_LIMIT,
+    SPEAKING_LIMIT,
+    WITH_HEAD,
+    Shape,
+    averted,
+    hump,
+    nod,
+    shake,
+)
+from soul.model.cues import CHANNELS, REGULARITY, SHAPES
+from soul.model.manner import Mood, attentive
 from soul.timebase import AUDIO_RATE, FRAME_RATE, SAMPLES_PER_FRAME
 from soul.training.motion import COLUMN, Motion, neutral
 from soul.training.speech import Pcm
 
 Curve = NDArray[np.float64]
-WITH_HEAD = 0.4  # of the head's turn is what the eyes go back to stay on the viewer
-_IDLE_LIMIT = 0.25  # how far the head turns of its own while nobody speaks
-_SPEAKING_LIMIT = 0.6
 _TURN = FRAME_RATE / 5  # deviation of the ramp between speaking and listening, in frames
-
-
-@dataclass(frozen=True)
-class Mood:
-    """How somebody is: offsets of smile, brows and lids, and how head and gaze behave."""
-
-    smile: float = 0.1
-    brow: float = 0.0
-    eye: float = 1.0
-    vivid: float = 1.0  # factor on what the brows do with the voice
-    head: float = 1.0  # factor on the head's own motion
-    nod: float = 0.4  # share of stresses that are nodded
-    nodding: float = 0.0  # nods of their own accord, 0 .. 1
-    shaking: float = 0.0  # shakes of the head, 0 .. 1
-    tilting: float = 0.0  # how far the head leans to one side, then the other, 0 .. 1
-    pitch: float = 0.0  # the head's resting tilt, down .. up
-    roll: float = 0.0  # and to a side, either one
-    glances: float = 0.8  # factor on what the eyes wander of themselves: see `soul.model.cues`
-    wander: float = 0.0  # share of fixations that the mood itself takes away from the viewer
-    aside: bool = False  # averted eyes stay at one side
-    gaze_y: float = 0.0  # where averted eyes go
-    blinks: float = 11.0  # a minute, besides those at phrase ends
 
 
 @dataclass(frozen=True)
@@ -136,17 +121,12 @@ def _bearing(
 def _attend(rng: np.random.Generator, mood: Mood, glances: Curve) -> dict[str, Curve]:
     """A listener of the same mind: eyes on the viewer, a nod, a small smile, raised brows."""
     frames = len(glances)
-    attentive = replace(
-        mood,
-        head=min(mood.head, 0.6), nod=0.0, nodding=0.0, shaking=0.0, tilting=0.0,
-        glances=0.3 * mood.glances, wander=0.0, gaze_y=0.0, aside=False, roll=mood.roll + 0.1,
-    )  # fmt: skip
     quiet = np.zeros(frames)
     unheard = Prosody(quiet, quiet, np.zeros(0, np.int64))
-    found = _bearing(rng, attentive, unheard, quiet, glances)
-    found["pitch"] = found["pitch"] + _now_and_then(rng, frames, _nod_shape, 4.0)
-    found["smile"] = found["smile"] + 0.25 * _now_and_then(rng, frames, _hump, 6.0)
-    raised = 0.3 * _now_and_then(rng, frames, _hump, 7.0)
+    found = _bearing(rng, attentive(mood), unheard, quiet, glances)
+    found["pitch"] = found["pitch"] + _now_and_then(rng, frames, nod, 4.0)
+    found["smile"] = found["smile"] + 0.25 * _now_and_then(rng, frames, hump, 6.0)
+    raised = 0.3 * _now_and_then(rng, frames, hump, 7.0)
     for name in ("brow_left", "brow_right"):
         found[name] = found[name] + raised
     return found
@@ -155,7 +135,7 @@ def _attend(rng: np.random.Generator, mood: Mood, glances: Curve) -> dict[str, C
 def _now_and_then(
     rng: np.random.Generator,
     frames: int,
-    shape: Callable[[np.random.Generator], Curve],
+    shape: Shape,
     seconds: float,
 ) -> Curve:
     """A shape drawn anew about every so many `seconds`, at irregular times."""
@@ -166,19 +146,6 @@ def _now_and_then(
         curve[frame : frame + len(drawn)] += drawn
         frame += len(drawn) + int(rng.uniform(0.4, 1.6) * seconds * FRAME_RATE)
     return curve
-
-
-def _hump(rng: np.random.Generator) -> Curve:
-    """Up to 1 and back within one to two seconds."""
-    length = int(rng.integers(FRAME_RATE, 2 * FRAME_RATE))
-    return np.square(np.sin(np.pi * (np.arange(length) + 0.5) / length))
-
-
-def _nod_shape(rng: np.random.Generator) -> Curve:
-    """One nod or two, the second smaller."""
-    length = int(rng.integers(10, 14))
-    one = -rng.uniform(0.16, 0.3) * np.square(np.sin(np.pi * (np.arange(length) + 0.5) / length))
-    return one if rng.random() < 0.5 else np.concatenate((one, 0.6 * one))
 
 
 def _put(motion: Motion, **curves: Curve) -> None:
@@ -205,7 +172,7 @@ def _head(
     """Yaw, pitch and roll, what the mood does of its own accord included."""
     frames = len(speaking)
     energy = mood.head * (0.45 + 0.55 * speaking)
-    limit = _IDLE_LIMIT + (_SPEAKING_LIMIT - _IDLE_LIMIT) * np.maximum(speaking, mood.head >= 2.0)
+    limit = IDLE_LIMIT + (SPEAKING_LIMIT - IDLE_LIMIT) * np.maximum(speaking, mood.head >= 2.0)
     quick = speaking * mood.head
     yaw = 0.22 * energy * _drift(rng, frames, 1.8) + 0.07 * quick * _drift(rng, frames, 0.5)
     pitch = 0.14 * energy * _drift(rng, frames, 1.6) + mood.pitch + 0.06 * rng.standard_normal()
@@ -215,19 +182,10 @@ def _head(
     yaw = yaw + 0.08 * min(1.0, mood.head) * rng.standard_normal()
     yaw, pitch, roll = _limited(yaw, limit), _limited(pitch, limit), _limited(roll, limit)
     return (
-        yaw + mood.shaking * _now_and_then(rng, frames, _shake_shape, 1.2),
-        pitch + 1.4 * mood.nodding * _now_and_then(rng, frames, _nod_shape, 0.9),
+        yaw + mood.shaking * _now_and_then(rng, frames, shake, 1.2),
+        pitch + 1.4 * mood.nodding * _now_and_then(rng, frames, nod, 0.9),
         roll + mood.tilting * _leaning(rng, frames),
     )
-
-
-def _shake_shape(rng: np.random.Generator) -> Curve:
-    """Two to four turns of the head to and fro, fading in and out."""
-    period = rng.uniform(14.0, 20.0)
-    length = int(period * rng.integers(2, 5))
-    at = (np.arange(length) + 0.5) / length
-    turns = np.sin(2 * np.pi * np.arange(length) / period) * np.sqrt(np.sin(np.pi * at))
-    return np.asarray(rng.uniform(0.3, 0.42) * rng.choice([-1.0, 1.0]) * turns)
 
 
 def _leaning(rng: np.random.Generator, frames: int) -> Curve:
@@ -260,10 +218,7 @@ def _gaze(rng: np.random.Generator, mood: Mood, frames: int) -> Curve:
     frame, always = 0, rng.choice([-1.0, 1.0])
     while frame < frames:
         if rng.random() < mood.wander:
-            side = always if mood.aside else rng.choice([-1.0, 1.0])
-            low = 0.0 if mood.gaze_y < -0.5 else 0.3  # down is not aside
-            away = side * rng.uniform(low, 0.5 + low)
-            point, length = (away, mood.gaze_y + rng.uniform(-0.3, 0.3)), rng.integers(8, 40)
+            point, length = averted(rng, mood, always), rng.integers(8, 40)
         else:
             point, length = (0.0, 0.0), rng.integers(8, 50)
         target[frame : frame + int(length)] = point
@@ -305,15 +260,22 @@ def _blinks(rng: np.random.Generator, mood: Mood, speaking: Curve) -> Curve:
     return curve
 
 
-def lids_of(motion: Motion) -> NDArray[np.float32]:
-    """The lids of a motion [frames, 17] as a model is told of them [frames]: see `soul.model.cues`.
+def blinks_of(motion: Motion) -> NDArray[np.float32]:
+    """The lids of a motion [frames, 17] as shares of how far they are open at rest [frames].
 
-    1 but for blinks: how far the eyes are open at rest is the mood's, and not told.
+    1 but for blinks: how far the eyes are open at rest is the mood's.
     """
     open_ = motion[:, COLUMN["eye_left"]]
     share = open_ / np.median(open_)
     blinking = maximum_filter1d((share < 0.5).astype(np.int8), 5) > 0
     return np.where(blinking, np.minimum(share, 1.0), 1.0).astype(np.float32)
+
+
+def cues_of(motion: Motion, listening: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """A motion [frames, 17] as a model is told of it [frames, 11]: see `soul.model.cues`."""
+    borne = [COLUMN["eye_left" if name == "lids" else name] for name in CHANNELS[:1] + CHANNELS[2:]]
+    seen = motion[:, borne].astype(np.float32)
+    return np.insert(seen, 1, listening, axis=1)
 
 
 def _blink_moments(rng: np.random.Generator, mood: Mood, speaking: Curve) -> list[int]:

@@ -78,8 +78,9 @@ def train_listener(
     seed: int,
     processes: int,
     device: str = "cpu",
+    origin: AudioEncoder | None = None,
 ) -> Listener:
-    """Run or resume the stage."""
+    """Run or resume the stage; it begins with the encoder `origin`, if there is one."""
     folder.mkdir(parents=True, exist_ok=True)
     speech = folder / "speech.npz"
     if not speech.exists():
@@ -89,6 +90,8 @@ def train_listener(
     held = max(1, len(sounds) // 20)
     torch.manual_seed(seed)
     listener = Listener(model).to(device)
+    if origin is not None:
+        listener.audio.load_state_dict(origin.state_dict())
     progress = Progress("listener", folder, config.length, every=100)
     optimizer = torch.optim.AdamW(listener.parameters(), lr=config.peak, weight_decay=1e-2)
     checkpoint = Checkpoint(folder / "state.pt", listener, optimizer, progress)

@@ -1,27 +1,16 @@
-"""How somebody behaves, in words and in numbers: what a prompt can ask for.
+"""Words for how somebody behaves: prompts, in the world's phrases, for `soul.model.manner`.
 
-A manner has five sides; each has a few values, and words for every one of them. A prompt names some
-sides; those it leaves out are as usual. Some words and sentences are kept for the held-out split.
-It draws no motion: `life` does, from the numbers that `mood` gives.
+Every value of every side has words. A prompt names some sides; those it leaves out are as usual.
+Some words and sentences are kept for the held-out split. It draws no motion: `life` does.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from soul.training.life import Mood
+from soul.model.manner import Manner
 from soul.training.speech import Split
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """One value a side; the defaults are what is meant when nothing is said."""
-
-    expression: str = "neutral"
-    energy: str = "usual"
-    head: str = "free"
-    gaze: str = "free"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +146,22 @@ def draw_manner(rng: np.random.Generator) -> Manner:
 
 def describe(rng: np.random.Generator, manner: Manner, split: Split) -> str:
     """A prompt for `manner` in the words of `split`; sides as usual are mostly left unsaid."""
-    said = []
+    return told(rng, manner, split)[0]
+
+
+def told(rng: np.random.Generator, manner: Manner, split: Split) -> tuple[str, Manner]:
+    """A prompt for `manner`, and what of it the prompt says; the rest is as usual."""
+    said, named = [], {}
     usual = Manner()
     for side, value, default in zip(SIDES, values(manner), values(usual), strict=True):
         if rng.random() < (_USUAL_NAMED if value == default else _NAMED):
             said.append(str(rng.choice(SIDES[side][value].of(split))))
+            named[side] = value
     if not said:
         said.append(str(rng.choice(EXPRESSIONS[manner.expression].of(split))))
+        named["expression"] = manner.expression
     rng.shuffle(said)
-    return str(rng.choice(FRAMES[split])).format(", ".join(said))
+    return str(rng.choice(FRAMES[split])).format(", ".join(said)), Manner(**named)
 
 
 def ask(rng: np.random.Generator, side: str, value: str, split: Split) -> str:
@@ -195,42 +191,3 @@ def reword(rng: np.random.Generator, prompt: str) -> str:
 def values(manner: Manner) -> tuple[str, ...]:
     """A manner's values in the order of `SIDES`."""
     return (manner.expression, manner.energy, manner.head, manner.gaze)
-
-
-_FACES: dict[str, Mood] = {
-    "neutral": Mood(smile=0.0),
-    "happy": Mood(smile=0.75, brow=0.2, eye=0.92),
-    "sad": Mood(smile=-0.6, brow=-0.2, eye=0.8, pitch=-0.12),
-    "surprised": Mood(smile=0.1, brow=0.8, blinks=9.0),
-    "angry": Mood(smile=-0.35, brow=-0.8, eye=0.88),
-    "tender": Mood(smile=0.38, brow=0.1, eye=0.72, roll=0.12, blinks=13.0),
-}
-_ENERGY = {"usual": 1.0, "quiet": 0.45, "lively": 2.0}
-
-
-def mood(manner: Manner) -> Mood:
-    """The numbers of a manner."""
-    face = _FACES[manner.expression]
-    energy = _ENERGY[manner.energy]
-    found = replace(face, head=energy, nod=min(0.9, face.nod * energy), vivid=energy**0.5)
-    return _looking(_moving(found, manner.head), manner.gaze)
-
-
-def _moving(found: Mood, head: str) -> Mood:
-    if head == "still":
-        return replace(found, head=0.08, nod=0.0)
-    if head == "nodding":
-        return replace(found, nodding=1.0)
-    if head == "shaking":
-        return replace(found, shaking=1.0)
-    return replace(found, tilting=1.0) if head == "tilting" else found
-
-
-def _looking(found: Mood, gaze: str) -> Mood:
-    if gaze == "away":
-        return replace(found, glances=0.3, wander=0.85, aside=True)
-    if gaze == "down":
-        return replace(found, glances=0.3, wander=0.85, gaze_y=-0.7)
-    if gaze == "viewer":
-        return replace(found, glances=0.1)
-    return replace(found, wander=0.6) if gaze == "wandering" else found

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soul.model.cues import Glances
+from soul.model.manner import Manner, mood
 from soul.timebase import AUDIO_RATE, FRAME_RATE, SAMPLES_PER_FRAME
 from soul.training import augment, life, sentences, visemes
-from soul.training.manner import Manner, describe, draw_manner, mood
+from soul.training.manner import describe, draw_manner
 from soul.training.motion import Motion
 from soul.training.speech import SILENCE, VOICES, Pcm, Phone, Speech, Split, Voice, speak
 from soul.training.voicing import Delivery, deliver, draw_delivery, throat
@@ -30,8 +31,8 @@ _SHORTEST_SILENCE = 400 * AUDIO_RATE // 1000  # below this a pause is not counte
 class Performance:
     """A take of `frames` pictures, frames = 25 a second.
 
-    pcm, clean: float32 [640 * frames] at 16 kHz, as the microphone heard it and as the synthesiser
-    spoke it.
+    pcm, spoken, clean: float32 [640 * frames] at 16 kHz, as the microphone heard it, as it was
+    said in the room, and as the synthesiser spoke it.
     motion: float32 [frames, 17]. silent: bool [frames], the frames in which the mouth has to be
     closed; listening: bool [frames], those in which somebody else has the word; glances
     [frames, 2]: what the eyes wander of themselves, see `soul.model.cues`. phones tile the sound
@@ -39,6 +40,7 @@ class Performance:
     """
 
     pcm: Pcm
+    spoken: Pcm
     clean: Pcm
     motion: Motion
     prompt: str
@@ -76,7 +78,7 @@ def perform(rng: np.random.Generator, seconds: float, split: Split) -> Performan
     heard = augment.augment(rng, sound)
     silent = silent_frames(phones, frames)
     return Performance(
-        heard, clean[:samples], motion, prompt, manner, silent, listening, glances, phones,
+        heard, sound, clean[:samples], motion, prompt, manner, silent, listening, glances, phones,
         voice.engine,
     )  # fmt: skip
 

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from soul.measure.lips import best_lag
+from soul.model.manner import Manner
 from soul.training.adherence import Judge
-from soul.training.manner import SIDES, Manner
+from soul.training.manner import SIDES
 from soul.training.probe import Probe, Readings, readings_of
 from soul.training.sight import eye_for
 from soul.training.staging import prompted

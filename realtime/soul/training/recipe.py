@@ -1,16 +1,20 @@
 """`soul train`: every stage from nothing to weights that serve, in order.
 
-bank → listener → autoencoder → encode → codebook → teacher → student → match → recode → light →
-full → export → probe → identity → evaluate. A stage that has left its `done` file is not run
-again. The long ones (bank and whatever has a checkpoint) go on where they were stopped; encode,
+bank → listener → reader → autoencoder → encode → codebook → teacher → student → match → recode →
+light → full → export → probe → identity → evaluate. A stage that has left its `done` file is not
+run again. The long ones (bank and whatever has a checkpoint) go on where they were stopped; encode,
 codebook, recode, export, probe, identity and evaluate start over, a few minutes each. Everything
 follows from the recipe and its seed.
+
+A recipe with an `origin` begins with the weights of another model instead of random ones: its
+autoencoder is taken as it is, ear, transformer and words learn on.
 """
 
 import json
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +22,8 @@ import torch
 from numpy.typing import NDArray
 
 from soul.model.config import SOUL_MINI, SOUL_MINI_512, SoulConfig
-from soul.model.cues import cues
-from soul.model.load import load, save
+from soul.model.cues import CUES
+from soul.model.load import WeightsError, load, save
 from soul.model.sample import Soul, build, cut
 from soul.model.vae import Encoder, from_bytes
 from soul.timebase import FRAMES_PER_LATENT, exact_div
@@ -32,7 +36,7 @@ from soul.training.autoencoder import (
 )
 from soul.training.baseline import save_baseline
 from soul.training.centroids import build_codebook, load_codebook, save_codebook
-from soul.training.dataset import Bank, BankConfig, make_bank, open_bank
+from soul.training.dataset import MICROPHONES, Bank, BankConfig, make_bank, open_bank
 from soul.training.diffusion import (
     Latents,
     Show,
@@ -42,12 +46,13 @@ from soul.training.diffusion import (
 )
 from soul.training.evaluate import TrialConfig, evaluate
 from soul.training.identity import IdentityRecipe, train_identity, verify
-from soul.training.life import lids_of
+from soul.training.life import cues_of
 from soul.training.listener import Listener, ListenerConfig, train_listener
 from soul.training.matching import MatchConfig, train_matched
 from soul.training.notes import note
 from soul.training.probe import held_out_correlations, load_probe, train_probe
 from soul.training.progress import Length
+from soul.training.reading import ReaderConfig, train_reader
 from soul.training.samples import Sampling, show_rollouts
 from soul.training.student import StudentConfig, recode, train_student
 
@@ -58,14 +63,15 @@ BASELINE = "baseline.safetensors"
 SAID = "latents/said.npy"  # the bank's latents as the student says them
 IDENTITY = "identity.safetensors"
 STAGES = (
-    "bank", "listener", "autoencoder", "encode", "codebook", "teacher", "student", "match",
-    "recode", "light", "full", "export", "probe", "identity", "evaluate",
+    "bank", "listener", "reader", "autoencoder", "encode", "codebook", "teacher", "student",
+    "match", "recode", "light", "full", "export", "probe", "identity", "evaluate",
 )  # fmt: skip
 
 
 TRAINED = {model.name: model for model in (SOUL_MINI, SOUL_MINI_512)}
 NOTE = "recipe.json"
 VOICED = ("bank", "listener", "probe", "evaluate")  # they draw takes, and takes are spoken
+BROWS = 0.09  # of a picture's side that brows reach above the eyes' boxes
 REFERENCES = 4  # stills of a clip that a rollout may start from: the portrait, and three frames
 FREE = (  # may change within a run; nothing but its own stage knows of `identity`
     "length", "save_every", "threads", "processes", "device", "identity",
@@ -79,6 +85,7 @@ class Recipe:
     model: SoulConfig = SOUL_MINI
     bank: BankConfig = BankConfig()
     listener: ListenerConfig = ListenerConfig()
+    reader: ReaderConfig = ReaderConfig()
     autoencoder: PaintConfig = PaintConfig(length=Length(8000), tell_first=0.1)
     light: PaintConfig = PaintConfig(length=Length(6000), peak=4e-4)
     full: PaintConfig = PaintConfig(length=Length(5000))
@@ -89,6 +96,7 @@ class Recipe:
     probe_steps: int = 1500
     identity: IdentityRecipe = IdentityRecipe()
     trials: TrialConfig = TrialConfig()
+    origin: str = ""  # a model's name or folder that the run begins with; none: from nothing
     seed: int = 0
     processes: int = 2
     threads: int = 2
@@ -128,6 +136,7 @@ def small(recipe: Recipe) -> Recipe:
         model=replace(recipe.model, centroids=min(64, recipe.model.centroids)),
         bank=replace(recipe.bank, clips=4, frames=32),
         listener=replace(recipe.listener, takes=2, seconds=4.0, length=short, batch=2),
+        reader=replace(recipe.reader, length=short, batch=2),
         autoencoder=replace(recipe.autoencoder, length=short, batch=1),
         light=replace(recipe.light, length=short, batch=1),
         full=replace(recipe.full, length=short, batch=1),
@@ -140,6 +149,18 @@ def small(recipe: Recipe) -> Recipe:
     )
 
 
+def continued(recipe: Recipe, origin: str) -> Recipe:
+    """`recipe` that begins with the model `origin`: shorter, and nothing is to be unlearned."""
+    return replace(
+        recipe,
+        origin=origin,
+        listener=replace(recipe.listener, length=Length(1600), peak=8e-4),
+        light=replace(recipe.light, length=Length(2500), peak=2e-4),
+        teacher=replace(recipe.teacher, length=Length(2600), peak=4e-4, warm_start=0.0),
+        student=replace(recipe.student, length=Length(800)),
+    )
+
+
 def limited(recipe: Recipe, minutes: float) -> Recipe:
     """`recipe` with every training stage ended after `minutes`, learning rates scaled to it."""
 
@@ -149,6 +170,7 @@ def limited(recipe: Recipe, minutes: float) -> Recipe:
     return replace(
         recipe,
         listener=replace(recipe.listener, length=end(recipe.listener.length)),
+        reader=replace(recipe.reader, length=end(recipe.reader.length)),
         autoencoder=replace(recipe.autoencoder, length=end(recipe.autoencoder.length)),
         light=replace(recipe.light, length=end(recipe.light.length)),
         full=replace(recipe.full, length=end(recipe.full.length)),
@@ -167,6 +189,7 @@ class Run:
         self.stages: dict[str, Callable[[], None]] = {
             "bank": self.draw_bank,
             "listener": self.train_listener,
+            "reader": self.train_reader,
             "autoencoder": self.train_autoencoder,
             "encode": self.encode,
             "codebook": self.make_codebook,
@@ -188,11 +211,24 @@ class Run:
     def train_listener(self) -> None:
         r = self.recipe
         folder = self.folder / "listener"
-        train_listener(r.model, r.listener, folder, r.seed, r.processes, r.device)
+        origin = None if self.origin is None else self.origin.audio
+        train_listener(r.model, r.listener, folder, r.seed, r.processes, r.device, origin)
+
+    def train_reader(self) -> None:
+        r = self.recipe
+        train_reader(r.model.text, r.reader, self.folder / "reader", r.seed)
 
     def train_autoencoder(self) -> None:
+        """Encoder and light decoder; those of the origin, if there is one, stay as they are."""
         painter = new_autoencoder(self.recipe.model.vae, self.recipe.seed)
-        self._paint(painter, self.recipe.autoencoder, "autoencoder")
+        if self.origin is None:
+            self._paint(painter, self.recipe.autoencoder, "autoencoder")
+            return
+        painter.encoder.load_state_dict(self.origin.encoder.state_dict())
+        painter.decoder.load_state_dict(self.origin.decoder.state_dict())
+        folder = self.folder / "autoencoder"
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save({"module": painter.state_dict()}, folder / "state.pt")
 
     def train_light(self) -> None:
         """The autoencoder's decoder goes on, now with what the student says among its latents."""
@@ -241,6 +277,19 @@ class Run:
     def encoder(self) -> Encoder:
         return self.painter().encoder
 
+    @cached_property
+    def origin(self) -> Soul | None:
+        """The model that the run begins with; WeightsError if it is not of the recipe's sizes."""
+        if not self.recipe.origin:
+            return None
+        found, wanted = load(self.recipe.origin), self.recipe.model
+        if (found.config.dit, found.config.vae) != (wanted.dit, wanted.vae):
+            raise WeightsError(
+                f"the origin {self.recipe.origin!r} is a {found.config.name}, "
+                f"expected one with the sizes of {wanted.name}"
+            )
+        return found
+
     def listener(self) -> Listener:
         listener = Listener(self.recipe.model)
         listener.load_state_dict(self._weights("listener"))
@@ -265,9 +314,9 @@ class Run:
                 arrays["pivotal"][clip] = encoder.still(stills).float().cpu().numpy()
                 found = [encoder(part.to(device)) for part in groups.split(4)]
             arrays["latents"][clip] = torch.cat(found).float().cpu().numpy()
-            sound = torch.from_numpy(bank.pcm[clip].astype(np.float32))
-            heard = cut(self.recipe.model, sound).to(device)
-            arrays["tokens"][clip] = listener.audio(heard).cpu().numpy()
+            for microphone, sound in enumerate(bank.pcm[clip].astype(np.float32)):
+                heard = cut(self.recipe.model, torch.from_numpy(sound)).to(device)
+                arrays["tokens"][clip, microphone] = listener.audio(heard).cpu().numpy()
             if clip % 50 == 0:
                 log.info("encode  clip %d of %d", clip, bank.config.clips)
         for name in arrays:
@@ -277,15 +326,14 @@ class Run:
         bank = open_bank(self.folder / "bank")
         folder = self.folder / "latents"
         boxes = bank.boxes.reshape(bank.config.clips, bank.config.latents, FRAMES_PER_LATENT, 3, 4)
-        lids = torch.from_numpy(np.stack([lids_of(motion) for motion in bank.motion]))
-        listening, glances = (torch.from_numpy(a.copy()) for a in (bank.listening, bank.glances))
-        told = cues(lids, listening, glances)
+        told = np.stack([cues_of(*clip) for clip in zip(bank.motion, bank.listening, strict=True)])
         low, high = boxes[..., :2].min(2), boxes[..., 2:].max(2)
+        low[..., 1:, 1] -= BROWS * bank.config.size  # eyes with what they say much by
         return Latents(
             np.load(folder / "pivotal.npy"),
             np.load(folder / "latents.npy", mmap_mode="r"),
             np.load(folder / "tokens.npy", mmap_mode="r"),
-            told.unflatten(1, (bank.config.latents, FRAMES_PER_LATENT)).numpy(),
+            told.reshape(bank.config.clips, bank.config.latents, FRAMES_PER_LATENT, CUES),
             (np.concatenate((low, high), -1) / self.recipe.model.vae.spatial).astype(np.float32),
             bank.prompts,
         )
@@ -314,8 +362,12 @@ class Run:
         return show
 
     def _assembled(self) -> Soul:
-        """A model with everything trained so far except DiT and words, which are fresh."""
+        """A model with everything trained so far; DiT and words are fresh, or the origin's."""
         model = build(self.recipe.model, self.recipe.seed)
+        if self.origin is not None:
+            learned(model).load_state_dict(learned(self.origin).state_dict())
+        if model.reader is not None:
+            model.reader.load_state_dict(self._weights("reader"))
         model.encoder = self.encoder()
         model.audio = self.listener().audio
         model.codebook = load_codebook(self.folder / "codebook" / "codebook.pt")
@@ -396,7 +448,7 @@ def encoded_arrays(folder: Path, bank: Bank, model: SoulConfig) -> dict[str, np.
     folder.mkdir(parents=True, exist_ok=True)
     n, t = bank.config.clips, bank.config.latents
     cell = (model.vae.channels, *model.cells)
-    tokens = (n, t, model.audio.tokens, model.audio.out_dim)
+    tokens = (n, MICROPHONES, t, model.audio.tokens, model.audio.out_dim)
     wanted = {"pivotal": (n, REFERENCES, *cell), "latents": (n, t, *cell), "tokens": tokens}
     return {name: fresh_array(folder / f"{name}.npy", shape) for name, shape in wanted.items()}
 

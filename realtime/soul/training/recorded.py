@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from soul.model.manner import mood
 from soul.timebase import (
     AUDIO_RATE,
     FRAMES_PER_LATENT,
@@ -20,7 +21,7 @@ from soul.training.alignment import Accuracy, Alignment, AlignmentError, align, 
 from soul.training.conditions import Heard, Row, row_of
 from soul.training.figures import Mask
 from soul.training.life import live
-from soul.training.manner import describe, draw_manner, mood
+from soul.training.manner import describe, draw_manner
 from soul.training.motion import COLUMN
 from soul.training.performance import silent_frames
 from soul.training.probe import SIZE, Probe

@@ -61,7 +61,7 @@ def roll_out(
     some, device = slice(len(portraits)), model.device
     pivotal, tokens, cues = (
         torch.from_numpy(np.array(values[some])).float().to(device)
-        for values in (data.pivotal[:, 0], data.tokens, data.cues)
+        for values in (data.pivotal[:, 0], data.tokens[:, 0], data.cues)
     )
     generator = torch.Generator().manual_seed(0)
     levels = sigmas(sampling.steps, model.config.shift)

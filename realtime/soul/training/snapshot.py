@@ -10,9 +10,9 @@ from pickle import UnpicklingError
 
 import torch
 
+from soul.model.plain import filled, plain
 from soul.model.sample import Soul, StreamState, open_stream
 from soul.model.vae import from_bytes
-from soul.timebase import FRAMES_PER_LATENT
 from soul.training.drift import First, Subject
 
 _SHAPED = ("keys", "values", "decoder")
@@ -41,6 +41,7 @@ def keep(path: Path, snapshot: Snapshot) -> None:
         "written": state.window.written,
         "decoder": state.painting.memory,
         "noise": state.noise.get_state(),
+        "bearing": plain(state.bearing),
         "median": torch.from_numpy(first.median),
         "vector": torch.from_numpy(first.vector),
     }
@@ -58,6 +59,7 @@ def resume(path: Path, model: Soul, subject: Subject, seed: int) -> Snapshot:
         values = torch.load(path, map_location="cpu", weights_only=True)
         shapes = {name: values[name].shape for name in _SHAPED}
         state.noise.set_state(values["noise"])
+        filled(state.bearing, values["bearing"])
         first = First(values["median"].numpy(), values["vector"].numpy())
         window.written, minutes = int(values["written"]), int(values["minutes"])
     except (OSError, RuntimeError, UnpicklingError, KeyError, TypeError, EOFError) as error:
@@ -70,6 +72,4 @@ def resume(path: Path, model: Soul, subject: Subject, seed: int) -> Snapshot:
     memory = values["decoder"].to(state.painting.memory)
     state.painting = replace(state.painting, memory=memory)
     state.chunk = window.written // model.config.chunk
-    for wandering in (state.blinks, state.glances):
-        wandering.next(FRAMES_PER_LATENT * window.written)
     return Snapshot(state, first, minutes)

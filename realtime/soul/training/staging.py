@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from soul.model.manner import Manner, mood
 from soul.model.sample import BLEND_CHUNKS
 from soul.timebase import FRAME_RATE, FRAMES_PER_LATENT, SAMPLES_PER_FRAME
 from soul.training import life, visemes
 from soul.training.adherence import asked
 from soul.training.figures import speaks
-from soul.training.manner import SIDES, Manner, ask, describe, mood
+from soul.training.manner import SIDES, ask, describe
 from soul.training.motion import COLUMN, Motion
 from soul.training.performance import (
     Performance,

@@ -180,7 +180,7 @@ def recode(student: Soul, data: Latents, said: NDArray[np.float16], seed: int, b
     for first in range(0, clips, batch):
         some = slice(first, min(first + batch, clips))
         truth = torch.from_numpy(np.array(data.latents[some])).float().to(device)
-        tokens = torch.from_numpy(np.array(data.tokens[some])).float().to(device)
+        tokens = torch.from_numpy(np.array(data.tokens[some, 0])).float().to(device)
         cues = torch.from_numpy(data.cues[some]).to(device)
         levels = torch.full((len(truth),), level, device=device)
         with quick(device):

@@ -21,7 +21,7 @@ from soul.model.vae import from_bytes
 from soul.timebase import FRAME_RATE, FRAMES_PER_LATENT, SAMPLES_PER_FRAME
 from soul.training import augment
 from soul.training.figures import BACKGROUNDS, Hush, Picture, Stare, Trial
-from soul.training.life import Prosody, lids_of, prosody
+from soul.training.life import Prosody, blinks_of, prosody
 from soul.training.motion import Motion
 from soul.training.performance import Performance, perform
 from soul.training.probe import SIZE, Probe, readings_of, reduced
@@ -97,6 +97,7 @@ def live(model: Soul, step: Step = advance) -> Actor:
         for chunk, window in enumerate(heard):
             tell(model, state, scene, chunk)
             made.append(step(model, [state], window.unsqueeze(0))[0].cpu())
+        # Blinks are no answer to anything, so the same may be drawn once more.
         told = np.array(Blinks(scene.seed).next(len(scene.motion)), np.float32)
         return Played(reduced(torch.cat(made).numpy(), scene.size), told)
 
@@ -120,7 +121,7 @@ def tell(model: Soul, state: StreamState, scene: Scene, chunk: int) -> None:
 def drawn(scene: Scene) -> Played:
     """The world's own renders of a scene."""
     pictures = np.stack([scene.artist.frame(row) for row in scene.motion])
-    return Played(pictures, lids_of(scene.motion))
+    return Played(pictures, blinks_of(scene.motion))
 
 
 def attempt(actor: Actor, probe: Probe, seed: int, number: int, frames: int) -> tuple[Trial, Look]:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from soul.measure.change import jump
 from soul.measure.life import nods
 from soul.measure.lips import closure_in_silence
+from soul.model.bearing import WITH_HEAD
 from soul.timebase import FRAME_RATE
 from soul.training.figures import CLOSED, mean_of_known
-from soul.training.life import WITH_HEAD
 from soul.training.probe import VISIBLE, Probe, Readings
 from soul.training.sight import eye_for
 from soul.training.staging import dialogue

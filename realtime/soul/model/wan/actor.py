@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from soul.model.codebook import Codebook
 from soul.model.config import ConfigError, SoulConfig
 from soul.model.dit import DiT
+from soul.model.manner import Mood
 from soul.model.sample import TIMESTEPS, Flow, Past
 from soul.model.vae import to_bytes
 from soul.model.wan.codec import Codec
@@ -95,6 +96,10 @@ class WanSoul(nn.Module):
 
     def hear(self, pcm: Tensor) -> Tensor:
         return self.ear(pcm)  # type: ignore[no-any-return]
+
+    def mood(self, prompt: str) -> Mood:
+        """These models take a prompt's words, and no numbers."""
+        return Mood()
 
     def told(self, audio: Tensor, cues: Tensor) -> Tensor:
         """These models know no cues."""

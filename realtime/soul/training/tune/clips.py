@@ -110,7 +110,7 @@ def open_encoded(folder: Path, model: str, config: SoulConfig) -> Material:
     latents = Latents(
         arrays["pivotal"],
         arrays["latents"],
-        arrays["tokens"],
+        arrays["tokens"][:, None],
         nothing((clips, n, FRAMES_PER_LATENT, CUES)),
         nothing((clips, n, REGIONS, 4)),
         note.prompts,
