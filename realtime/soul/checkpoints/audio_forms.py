@@ -20,7 +20,8 @@ from soul.timebase import FRAMES_PER_LATENT
 
 # Jogg-Avatar, the one of its kind on 48 channels, keeps the film's edge: cells that are not masked.
 JOGG_CHANNELS, JOGG_EDGE = 48, 3
-FRONT = "audio_front."  # names that go to a part of their own: what makes audio tokens of features
+AUDIO_FRONT = "audio_front"  # a part of its own: what makes audio tokens of features
+FRONT = f"{AUDIO_FRONT}."  # of the names that go there
 
 Shapes = Mapping[str, Shape]
 

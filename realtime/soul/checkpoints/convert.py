@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from soul.checkpoints import families
-from soul.checkpoints.audio_forms import FRONT, PLAIN, Form, chosen, form_of
+from soul.checkpoints.audio_forms import AUDIO_FRONT, FRONT, PLAIN, Form, chosen, form_of
 from soul.checkpoints.catalogue import CATALOGUE, known
 from soul.checkpoints.compare import Shape, compare, grouped, row
 from soul.checkpoints.families import FAMILIES, Family, family_of, is_audio
@@ -59,7 +59,6 @@ from soul.checkpoints.sources import CheckpointError, Tensors, open_tensors
 from soul.model.config import SOUL_5B, AudioConfig, DiTConfig, SoulConfig, in_clips, to_dict
 from soul.model.load import CONFIG, WeightsError, read_config
 
-AUDIO_FRONT = FRONT.removesuffix(".")
 # As Wan2.2-TI2V-5B is sampled (its own configuration): many steps, guided.
 WAN_STEPS, WAN_SOLVER, WAN_GUIDANCE = 50, "unipc", 5.0
 # Public code hears the whole recording; here 3 s of past, and one picture (two at 24) ahead.

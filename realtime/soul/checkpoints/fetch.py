@@ -32,7 +32,8 @@ from soul.checkpoints.manifest import (
     untold,
     write_manifest,
 )
-from soul.checkpoints.sources import CheckpointError, first_line
+from soul.checkpoints.sources import CheckpointError
+from soul.model.load import first_line
 
 # What the hub's client raises: its own errors and those of the HTTP library that it is built on.
 TROUBLE = (OSError, errors.HTTPError, errors.HfHubHTTPError, ValueError)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from soul.checkpoints.audio_forms import FRONT
+from soul.checkpoints.audio_forms import AUDIO_FRONT
 from soul.checkpoints.layout import open_part
 from soul.checkpoints.licences import home
 from soul.checkpoints.manifest import MANIFEST, Manifest, read_manifest
@@ -53,7 +53,6 @@ EIGHT_BITS = "fp8"
 SUFFIXES = (".safetensors", ".pth")
 TAE = "taew2_2"  # a file as it is published
 FULL = "full"
-AUDIO_FRONT = FRONT.removesuffix(".")
 DECODERS = (FULL, EVAE, TAE)
 EARS = {"whisper": "whisper-large-v3", "wav2vec2": "wav2vec2-base-960h"}  # as they are fetched
 

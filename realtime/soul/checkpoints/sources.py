@@ -18,6 +18,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from soul.model.load import first_line
+
 LENGTH = struct.Struct("<Q")  # a safetensors file starts with the length of its header
 LONGEST_HEADER = 100_000_000  # bytes, as in the safetensors library
 INDEX = ".safetensors.index.json"
@@ -203,7 +205,3 @@ def flat(found: object) -> Iterator[tuple[str, Tensor]]:
             yield from ((str(k), v) for k, v in found.items() if isinstance(v, Tensor))
             return
         found = inner
-
-
-def first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -21,6 +21,11 @@ class WeightsError(Exception):
     """Weights that are missing, broken or of the wrong shape; the sentence says which."""
 
 
+def first_line(error: Exception) -> str:
+    """What another library says, as far as it fits into a sentence."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def folder_of(name: str) -> Path:
     """The folder of a shipped model's name, or the folder that `name` is the path of."""
     shipped = SHIPPED / name

@@ -30,9 +30,7 @@ class Checkpoint:
         values = {
             "module": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "step": self.progress.step,
-            "spent": self.progress.spent,
-            "curves": self.progress.curves,
+            **self.progress.kept(),
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
         }
@@ -47,8 +45,7 @@ class Checkpoint:
         values = torch.load(self.path, map_location="cpu", weights_only=True)
         self.module.load_state_dict(values["module"])
         self.optimizer.load_state_dict(values["optimizer"])
-        self.progress.step, self.progress.spent = values["step"], values["spent"]
-        self.progress.curves = {k: [tuple(p) for p in v] for k, v in values["curves"].items()}
+        self.progress.take_up(values)
         torch.set_rng_state(values["random"])
         if torch.cuda.is_initialized() and values.get("random_cuda"):
             torch.cuda.set_rng_state_all(values["random_cuda"])

@@ -102,9 +102,7 @@ def keep(state: Lloyd, path: Path, progress: Progress) -> None:
         "sizes": state.sizes,
         "distances": state.distances,
         "done": state.done,
-        "step": progress.step,
-        "spent": progress.spent,
-        "curves": progress.curves,
+        **progress.kept(),
     }
     fresh = path.with_suffix(".new")
     torch.save(values, fresh)
@@ -117,8 +115,7 @@ def resumed(path: Path, progress: Progress) -> Lloyd | None:
     if not path.exists():
         return None
     values = torch.load(path, weights_only=True)
-    progress.step, progress.spent = values["step"], values["spent"]
-    progress.curves = {k: [tuple(p) for p in v] for k, v in values["curves"].items()}
+    progress.take_up(values)
     names = ("centroids", "sums", "sizes", "distances", "done")
     return Lloyd(*(values[name] for name in names))
 

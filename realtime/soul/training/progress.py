@@ -3,9 +3,10 @@
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -72,6 +73,17 @@ class Progress:
             self.pending.setdefault(name, []).append(value)
         if max(map(len, self.pending.values())) >= self.every:
             self.report()
+
+    def kept(self) -> dict[str, Any]:
+        """How far it is, as plain values for a checkpoint."""
+        return {"step": self.step, "spent": self.spent, "curves": self.curves}
+
+    def take_up(self, values: Mapping[str, Any]) -> None:
+        """Go on from what `kept` told; KeyError if something is missing."""
+        self.step, self.spent = values["step"], values["spent"]
+        self.curves = {
+            name: [tuple(p) for p in points] for name, points in values["curves"].items()
+        }
 
     def report(self) -> None:
         means = {name: sum(seen) / len(seen) for name, seen in self.pending.items()}

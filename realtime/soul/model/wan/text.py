@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, UMT5Config, UMT5EncoderModel
 
+from soul.model.load import first_line
+
 # What a tokenizer's folder holds, as google/umt5-xxl does: the settings, and one of the pieces.
 SETTINGS = "tokenizer_config.json"
 PIECES = ("tokenizer.json", "spiece.model")
@@ -80,8 +82,9 @@ class Tokenizer:
         try:
             self.pieces: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (ValueError, OSError, RuntimeError, KeyError, TypeError) as error:
-            why = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise TextError(f"the tokenizer at {str(folder)!r} cannot be read: {why}") from error
+            raise TextError(
+                f"the tokenizer at {str(folder)!r} cannot be read: {first_line(error)}"
+            ) from error
         if len(self.pieces) > sizes.vocabulary:
             raise TextError(
                 f"the tokenizer at {str(folder)!r} knows {len(self.pieces)} tokens, expected at "

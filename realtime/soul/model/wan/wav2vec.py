@@ -9,7 +9,7 @@ from typing import Any
 from safetensors import SafetensorError
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-from soul.model.load import CONFIG, WeightsError
+from soul.model.load import CONFIG, WeightsError, first_line
 
 UNUSED = "masked_spec_embed"  # stands for what training hides; some files have none
 
@@ -52,7 +52,3 @@ def load(folder: Path, device: str, dtype: Any) -> Any:
             f"{lost[0]!r}"
         )
     return net.to(device, dtype).eval().requires_grad_(False)
-
-
-def first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

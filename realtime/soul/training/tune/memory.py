@@ -16,6 +16,8 @@ from torch.overrides import TorchFunctionMode
 
 from soul.model.config import SoulConfig
 from soul.model.dit import DiT
+from soul.model.wan.memory import GIGA
+from soul.model.wan.whisper import TOKENS_PER_LATENT
 from soul.model.window import Context, empty_window, gather
 from soul.timebase import exact_div
 from soul.training.tune.lora import adapt, is_trained
@@ -23,8 +25,6 @@ from soul.training.tune.settings import PRECISIONS, TuneError, Tuning
 
 FLOAT = 4  # bytes
 MOMENTS = 2  # AdamW's
-GIGA = 1e9
-TOKENS = 8  # of sound that a latent hears: two a frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ def kept_by(
     with torch.device("meta"):
         latent = torch.empty(1, config.vae.channels, 1, *config.cells, dtype=precision)
         text = torch.empty(1, config.dit.text_len, config.dit.text_dim, dtype=precision)
-        sound = torch.empty(1, 1, TOKENS, config.dit.audio_dim, dtype=precision)
+        sound = torch.empty(1, 1, TOKENS_PER_LATENT, config.dit.audio_dim, dtype=precision)
         level = torch.ones(1)
     counted = {p.untyped_storage()._cdata for p in dit.parameters()}  # weights are counted apart
     seen = [0, 0]
@@ -177,7 +177,7 @@ def kept_by(
         if storage not in counted:
             counted.add(storage)
             kept.append(tensor)
-            seen[inside[0]] += tensor.numel() * tensor.element_size()
+            seen[inside[0]] += tensor.nbytes
         return tensor
 
     def enter(*_: object) -> None:
@@ -199,7 +199,7 @@ def kept_by(
 
 
 def bytes_of(tensors: Iterable[Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    return sum(tensor.nbytes for tensor in tensors)
 
 
 def check_fits(stage: str, config: SoulConfig, tuning: Tuning, processes: int, free: int) -> Need:

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
 import torch
 import torch.distributed as dist
 
 from soul.checkpoints.manifest import MANIFEST, read_manifest
 from soul.model.config import SoulConfig
 from soul.model.load import read_config
+from soul.model.wan.memory import free_on
 from soul.timebase import FRAME_RATE
 from soul.training.diffusion import train_teacher
 from soul.training.matching import train_matched
@@ -112,8 +112,8 @@ def free_memory(group: Group) -> int:
     gc.collect()  # models of the stage before refer to themselves
     if group.device.type == "cuda":
         torch.cuda.empty_cache()
-        return torch.cuda.mem_get_info(group.device)[0]
-    return int(psutil.virtual_memory().available // group.share.of)
+        return free_on(group.device)
+    return free_on(group.device) // group.share.of
 
 
 def run(place: Place, tuning: Tuning, stages: tuple[str, ...], group: Group) -> None:

@@ -100,11 +100,8 @@ class Sharded(Checkpoint):
         dist.barrier()
         save(self.parts(), checkpoint_id=fresh)
         if self.first:
-            progress = self.progress
             values = {
-                "step": progress.step,
-                "spent": progress.spent,
-                "curves": progress.curves,
+                **self.progress.kept(),
                 "random": torch.get_rng_state(),
                 "random_device": torch.cuda.get_rng_state() if on_gpu(self.module) else None,
             }
@@ -122,8 +119,7 @@ class Sharded(Checkpoint):
             return
         load(self.parts(), checkpoint_id=found[-1])
         values = torch.load(found[-1] / PROGRESS, map_location="cpu", weights_only=True)
-        self.progress.step, self.progress.spent = values["step"], values["spent"]
-        self.progress.curves = {k: [tuple(p) for p in v] for k, v in values["curves"].items()}
+        self.progress.take_up(values)
         torch.set_rng_state(values["random"])
         if values["random_device"] is not None and on_gpu(self.module):
             torch.cuda.set_rng_state(values["random_device"])
