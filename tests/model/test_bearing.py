@@ -26,8 +26,8 @@ def column(told: Told, name: str) -> Told:
 
 def syllables(seconds: int) -> list[float]:
     """The level of a voice that stresses three times a second."""
-    at = np.arange(seconds * 25)
-    return (0.002 + 0.1 * np.square(np.sin(np.pi * at / 8))).tolist()
+    at = range(seconds * 25)
+    return [0.002 + 0.1 * float(np.sin(np.pi * n / 8)) ** 2 for n in at]
 
 
 def test_a_stream_begins_as_its_portrait() -> None:
