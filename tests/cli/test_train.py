@@ -55,6 +55,13 @@ def test_trouble_is_one_sentence(
     assert "error: it is not there, expected it." in result.stderr
 
 
+def test_a_beginning_that_is_not_there_is_refused_before_anything_is_drawn(tmp_path: Path) -> None:
+    result = train(tmp_path / "run", "--from", str(tmp_path / "nothing"))
+    assert result.exit_code == 1
+    assert "no model at" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_of_another_recipe_is_refused(tmp_path: Path) -> None:
     recipe.run(tmp_path, recipe.Recipe(), ())
     result = train(tmp_path, "--stages", "codebook", "--seed", "5")

@@ -148,9 +148,9 @@ def test_a_run_may_begin_with_a_model(folder: Path, tmp_path: Path) -> None:
 
 def test_a_model_of_other_sizes_is_no_beginning(folder: Path, tmp_path: Path) -> None:
     recipe = replace(tiny(), model=replace(tiny().model, dit=replace(tiny().model.dit, ffn_dim=32)))
-    wrong = Run(tmp_path, replace(recipe, origin=str(folder / "model")))
-    with pytest.raises(WeightsError, match="expected one with the sizes of soul-test"):
-        _ = wrong.origin
+    with pytest.raises(WeightsError, match="expected a model with the sizes of soul-test"):
+        run(tmp_path / "run", replace(recipe, origin=str(folder / "model")))
+    assert not (tmp_path / "run").exists()
 
 
 def test_continuing_is_shorter_and_names_its_origin() -> None:

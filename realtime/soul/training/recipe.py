@@ -14,7 +14,6 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +185,7 @@ class Run:
     def __init__(self, folder: Path, recipe: Recipe) -> None:
         self.folder = folder
         self.recipe = recipe
+        self.origin = origin_of(recipe)
         self.stages: dict[str, Callable[[], None]] = {
             "bank": self.draw_bank,
             "listener": self.train_listener,
@@ -276,19 +276,6 @@ class Run:
 
     def encoder(self) -> Encoder:
         return self.painter().encoder
-
-    @cached_property
-    def origin(self) -> Soul | None:
-        """The model that the run begins with; WeightsError if it is not of the recipe's sizes."""
-        if not self.recipe.origin:
-            return None
-        found, wanted = load(self.recipe.origin), self.recipe.model
-        if (found.config.dit, found.config.vae) != (wanted.dit, wanted.vae):
-            raise WeightsError(
-                f"the origin {self.recipe.origin!r} is a {found.config.name}, "
-                f"expected one with the sizes of {wanted.name}"
-            )
-        return found
 
     def listener(self) -> Listener:
         listener = Listener(self.recipe.model)
@@ -430,6 +417,19 @@ class Run:
         log.info("evaluate  %s", in_one_line(numbers))
 
 
+def origin_of(recipe: Recipe) -> Soul | None:
+    """The model that a run begins with; WeightsError if it is not of the recipe's sizes."""
+    if not recipe.origin:
+        return None
+    found, wanted = load(recipe.origin), recipe.model
+    if (found.config.dit, found.config.vae) != (wanted.dit, wanted.vae):
+        raise WeightsError(
+            f"the origin {recipe.origin!r} is {found.config.name}, "
+            f"expected a model with the sizes of {wanted.name}"
+        )
+    return found
+
+
 def in_one_line(figures: dict[str, float]) -> str:
     """Figures in one line."""
     return "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
@@ -480,14 +480,14 @@ def run(folder: Path, recipe: Recipe, stages: tuple[str, ...] = STAGES) -> None:
     """Run `stages` in the recipe's order.
 
     ValueError names a stage that is not known, or where `folder` holds a run of another recipe;
-    MissingStage a stage that was asked for too early.
+    MissingStage a stage that was asked for too early; WeightsError an origin that does not fit.
     """
     if unknown := [s for s in stages if s not in STAGES]:
         raise ValueError(f"unknown stage {unknown[0]!r}; expected some of {', '.join(STAGES)}")
+    this = Run(folder, recipe)
     folder.mkdir(parents=True, exist_ok=True)
     note_recipe(folder / NOTE, recipe)
     torch.set_num_threads(recipe.threads)
-    this = Run(folder, recipe)
     left = undone(folder, stages)
     for stage in (s for s in STAGES if s in stages):
         if stage not in left:
