@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from soul.model.config import SOUL_TEST
+from soul.model.cues import TOKENS
 from soul.model.dit import copy_text_to_audio
 from soul.model.sample import Soul, build, sigmas
 from soul.model.window import Context, gather
@@ -33,6 +34,7 @@ from soul.training.diffusion import (
     silence,
     teach,
     train_teacher,
+    unheard,
 )
 from soul.training.progress import Length
 
@@ -109,14 +111,19 @@ def unguided(model: Soul, scale: float) -> Guidance:
     return Guidance(scale, silence(model, 2))
 
 
-def test_guidance_leads_away_from_neither_sound_nor_words(model: Soul, data: Latents) -> None:
+def test_guidance_leads_away_from_neither_sound_nor_words_and_keeps_the_pose(
+    model: Soul, data: Latents
+) -> None:
     clips, words = rollout(model, data)
     past = gather(fresh_windows(model, clips.pivotal, words), SOUL_TEST)
-    noise, sound = torch.randn(2, 48, 4, 4), clips.tokens[:, 0]
+    noise, sound = torch.randn(2, 48, 4, 4), clips.heard(model, 0).detach()
     plain, more = (
         guide(model, noise, [1.0, 0.0], words, sound, past, unguided(model, g)) for g in (1.0, 2.5)
     )
-    alone = predict(model, noise, torch.ones(2), silence(model, 2), None, past)
+    quiet = unheard(model, sound)
+    assert quiet is not None
+    assert quiet.shape == (2, TOKENS, 16)
+    alone = predict(model, noise, torch.ones(2), silence(model, 2), quiet, past)
     torch.testing.assert_close(more - plain, 1.5 * (plain - (noise - alone)), atol=1e-4, rtol=1e-4)
 
 

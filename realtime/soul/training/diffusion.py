@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from soul.model.cues import TOKENS
 from soul.model.dit import Block, copy_text_to_audio
 from soul.model.sample import TIMESTEPS, Soul, remember, write_sink
 from soul.model.window import Context, Window, empty_window, gather
@@ -271,15 +272,25 @@ class Lessons:
         model, clips, windows = self.model, rollout.clips, rollout.windows
         clean, kind = clips.latents[:, at], self.crew.precision
         with quick(model.device, kind):
-            told = clips.prompts, clips.heard(model, at)
-            sound, prompts = drop(self.config, rng, *told, self.crew.share)
-            heard = sound if self.warm else None
+            told = clips.heard(model, at)
+            sound, prompts = drop(self.config, rng, clips.prompts, told, self.crew.share)
+            deaf = not self.warm or sound is None
+            heard = unheard(model, told) if deaf else sound
             past = forget(gather(windows, model.config), self.config.forget)
             loss = teach(model, past, clean, heard, prompts, clips.weight[:, at])
         descend(self.checkpoint, loss, self.config.peak)
         amount = self.config.disturb * torch.rand(len(clean), 1, 1, 1, device=clean.device)
         keep_true(model, windows, clips, at, clean + amount * torch.randn_like(clean), kind)
         return self.crew.mean(loss)
+
+
+def unheard(model: Soul, told: Tensor) -> Tensor | None:
+    """What is left of what streams are told [B, m, audio_dim] without their sound: their cues.
+
+    None where there are none. Guidance leads away from this: how a head is held is told exactly,
+    and to be led farther would be another pose.
+    """
+    return None if model.cues is None else told[:, -TOKENS:]
 
 
 def forget(past: Context, share: float) -> Context:
@@ -367,7 +378,8 @@ def drop(
 
 @dataclass(frozen=True, slots=True)
 class Guidance:
-    """How far a teacher is led away from what it says without sound and words; 1: not at all."""
+    """How far a teacher is led away from what it says without sound and words, though told how the
+    face is held; 1: not at all."""
 
     scale: float
     silent: Tensor  # [B, length, text_dim], the empty prompt's words
@@ -410,5 +422,5 @@ def guided_flow(
     flow = predict(teacher, latent, levels, words, sound, past)
     if guidance.scale == 1.0:
         return flow
-    alone = predict(teacher, latent, levels, guidance.silent, None, past)
+    alone = predict(teacher, latent, levels, guidance.silent, unheard(teacher, sound), past)
     return alone + guidance.scale * (flow - alone)
