@@ -3,12 +3,16 @@
 import io
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
+import psutil
 import pytest
 
+from soul.cli import sound as sounds
 from soul.cli.sound import SoundError, read_sound
+from soul.timebase import AUDIO_RATE, OPUS_RATE
 
 
 def record(path: Path, codec: str, rate: int, layout: str, seconds: float = 0.5) -> Path:
@@ -65,4 +69,14 @@ def test_a_film_without_sound_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "silent.mp4"
     path.write_bytes(buffer.getvalue())
     with pytest.raises(SoundError, match="no sound track"):
+        read_sound(path)
+
+
+def test_what_does_not_fit_into_memory_is_refused_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = record(tmp_path / "long.wav", "pcm_s16le", 16_000, "mono", seconds=3.0)
+    few = SimpleNamespace(available=2 * sounds.BYTES * (AUDIO_RATE + OPUS_RATE))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: few)
+    with pytest.raises(SoundError, match=r"is longer than 2 s, expected what fits into the 0.0 GB"):
         read_sound(path)

@@ -63,9 +63,11 @@ def test_a_chunk_hears_past_itself_and_half_a_mel_window(config: SoulConfig) -> 
     ("size", "tokens"),
     [
         ((480, 832), 15 * 26),
+        ((832, 480), 26 * 15),
         ((704, 1280), 22 * 40),
         ((1280, 704), 40 * 22),
         ((1088, 1920), 34 * 60),
+        ((1920, 1088), 60 * 34),
     ],
 )
 def test_pictures_may_be_rectangles(size: tuple[int, int], tokens: int) -> None:

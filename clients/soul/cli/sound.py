@@ -8,11 +8,12 @@ from pathlib import Path
 
 import av
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from soul.timebase import AUDIO_RATE, OPUS_RATE
 
-MAX_SECONDS = 3600
+BYTES = 4 * 2 * 2  # of a sample: float32, two channels, and once more while parts are joined
 
 
 class SoundError(Exception):
@@ -58,14 +59,18 @@ def _decode(path: Path, container: av.container.InputContainer) -> Sound:
     film = av.AudioResampler("fltp", layout, OPUS_RATE)
     spoken: list[NDArray[np.float32]] = []
     shown: list[NDArray[np.float32]] = []
-    samples = 0
+    samples, free = 0, psutil.virtual_memory().available
+    longest = free // (BYTES * (AUDIO_RATE + OPUS_RATE))
     for frame in container.decode(stream):
         frame.pts = None  # a file's own times may have gaps; samples follow each other
         spoken += _arrays(speech.resample(frame))
         shown += _arrays(film.resample(frame))
         samples += frame.samples
-        if samples > MAX_SECONDS * frame.sample_rate:
-            raise SoundError(f"{str(path)!r} is longer than {MAX_SECONDS} s, which is the limit")
+        if samples > longest * frame.sample_rate:
+            raise SoundError(
+                f"{str(path)!r} is longer than {longest} s, expected what fits into the "
+                f"{free / 1e9:.1f} GB of memory that are free"
+            )
     if samples:
         spoken += _arrays(speech.resample(None))
         shown += _arrays(film.resample(None))

@@ -1,8 +1,8 @@
 """`soul tune`: soul-mini's stages over a large model, by as many processes as it takes.
 
 Says what cannot be before a process is started, then starts them; each of them is this very
-command, told by torchrun's variables which one it is. So `torchrun` and `accelerate launch` may
-start it as well, on several machines too.
+command, told by torchrun's variables which one it is. So `torchrun` may start it as
+well, on several machines too.
 """
 
 import logging
