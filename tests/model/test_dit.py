@@ -450,3 +450,24 @@ def test_random_weights_depend_on_the_seed_alone() -> None:
     torch.manual_seed(2)
     assert torch.equal(first, weight(7))
     assert not torch.equal(first, weight(8))
+
+
+def test_a_steered_model_begins_as_one_that_is_not() -> None:
+    """The way of the last audio token to the time embedding starts as nought, and is learned."""
+    dit = build(SOUL_TEST, 0).dit
+    latent, times = torch.randn(2, 48, 1, 4, 4), torch.tensor([500.0, 700.0])
+    text, audio = torch.randn(2, 24, 16), torch.randn(2, 1, 5, 16)
+    before = dit(latent, times, text, audio, None).flow
+    plain = replace(SOUL_TEST.dit, steered=False)
+    other = DiT(plain)
+    other.load_state_dict({k: v for k, v in dit.state_dict().items() if "steering" not in k})
+    assert torch.equal(other.eval()(latent, times, text, audio, None).flow, before)
+    with torch.no_grad():
+        dit.steering.weight.normal_()
+    after = dit(latent, times, text, audio, None).flow
+    changed = audio.clone()
+    changed[0, :, -1] += 1.0
+    steered = dit(latent, times, text, changed, None).flow
+    assert not torch.allclose(after, before)
+    assert not torch.allclose(steered[0], after[0])
+    assert torch.equal(steered[1], after[1])

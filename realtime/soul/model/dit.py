@@ -152,6 +152,10 @@ class DiT(nn.Module):
             nn.Linear(config.freq_dim, dim), nn.SiLU(), nn.Linear(dim, dim)
         )
         self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(dim, 6 * dim))
+        if config.steered:
+            self.steering = nn.Linear(config.audio_dim, dim)
+            for parameter in self.steering.parameters():
+                nn.init.zeros_(parameter)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.head = Head(config)
 
@@ -183,6 +187,10 @@ class DiT(nn.Module):
         if timesteps.dim() == 1:
             timesteps = timesteps.unsqueeze(1)
         emb = self.time_embedding(sinusoid(timesteps, self.config.freq_dim).to(x.dtype))
+        if self.config.steered and audio is not None:
+            emb = emb + F.pad(
+                self.steering(audio[..., -1, :].to(x.dtype)), (0, 0, n - audio.shape[1], 0)
+            )
         time = self.time_projection(emb).unflatten(-1, (6, -1))
         words = self.text_embedding(text.to(self.dtype))
         deaf = 0 if audio is None else (n - audio.shape[1]) * rows * columns

@@ -154,9 +154,10 @@ def continued(recipe: Recipe, origin: str) -> Recipe:
         recipe,
         origin=origin,
         listener=replace(recipe.listener, length=Length(1600), peak=8e-4),
-        light=replace(recipe.light, length=Length(2500), peak=2e-4),
-        teacher=replace(recipe.teacher, length=Length(2600), peak=4e-4, warm_start=0.0),
-        student=replace(recipe.student, length=Length(800)),
+        light=replace(recipe.light, length=Length(1500), peak=2e-4),
+        match=replace(recipe.match, length=Length(150)),
+        teacher=replace(recipe.teacher, length=Length(2000), peak=6e-4, warm_start=0.0),
+        student=replace(recipe.student, length=Length(600)),
     )
 
 
