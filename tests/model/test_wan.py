@@ -2,6 +2,7 @@
 
 As Wan2.2-TI2V runs: text filled up with zeros to 512 words, which are attended; the first latent,
 which is given, at timestep 0 and the others at an integer one, told token by token.
+`wan/test_official` holds it against the official code.
 """
 
 import pytest
