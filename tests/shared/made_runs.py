@@ -9,8 +9,8 @@ import torch
 
 from soul.model.config import SOUL_TEST
 from soul.training.autoencoder import new_autoencoder, new_full
-from soul.training.dataset import ARRAYS, BankConfig, open_bank, shapes
-from soul.training.recipe import NOTE, Recipe, encoded_arrays, note_recipe, settle, small
+from soul.training.dataset import ARRAYS, BankConfig, open_bank, settle, shapes
+from soul.training.recipe import NOTE, Recipe, encoded_arrays, note_recipe, small
 
 
 def made_run(folder: Path, size: int = 64, clips: int = 8, frames: int = 16) -> Recipe:

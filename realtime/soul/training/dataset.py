@@ -48,6 +48,7 @@ class BankConfig:
         return exact_div(self.size, FLOW_STRIDE)
 
 
+REFERENCES = 4  # stills of a clip that a rollout may start from: the portrait, and three frames
 MICROPHONES = 4  # a clip is heard through: the mouth is the voice's, whatever else is heard
 ARRAYS: dict[str, str] = {
     "portraits": "uint8",
@@ -153,3 +154,20 @@ def open_bank(folder: Path) -> Bank:
         json.loads((folder / "done" / f"{clip}.json").read_text()) for clip in range(config.clips)
     )
     return Bank(config, prompts=prompts, **arrays)
+
+
+def references(bank: Bank, clip: int) -> NDArray[np.uint8]:
+    """The stills of a clip that a rollout may start from: [REFERENCES, H, W, 3]."""
+    chosen = np.random.default_rng([bank.config.seed, clip]).integers(
+        bank.config.frames, size=REFERENCES - 1
+    )
+    return np.concatenate((bank.portraits[clip][None], bank.frames[clip, chosen]))
+
+
+def fresh_array(path: Path, shape: tuple[int, ...]) -> np.memmap:
+    """A float16 array that gets the name `path` when `settle` says that it is whole."""
+    return np.lib.format.open_memmap(path.with_suffix(".new"), "w+", "float16", shape)
+
+
+def settle(path: Path) -> None:
+    path.with_suffix(".new").replace(path)

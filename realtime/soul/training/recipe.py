@@ -35,7 +35,17 @@ from soul.training.autoencoder import (
 )
 from soul.training.baseline import save_baseline
 from soul.training.centroids import build_codebook, load_codebook, save_codebook
-from soul.training.dataset import MICROPHONES, Bank, BankConfig, make_bank, open_bank
+from soul.training.dataset import (
+    MICROPHONES,
+    REFERENCES,
+    Bank,
+    BankConfig,
+    fresh_array,
+    make_bank,
+    open_bank,
+    references,
+    settle,
+)
 from soul.training.diffusion import (
     Latents,
     Show,
@@ -71,7 +81,6 @@ TRAINED = {model.name: model for model in (SOUL_MINI, SOUL_MINI_512)}
 NOTE = "recipe.json"
 VOICED = ("bank", "listener", "probe", "evaluate")  # they draw takes, and takes are spoken
 BROWS = 0.09  # of a picture's side that brows reach above the eyes' boxes
-REFERENCES = 4  # stills of a clip that a rollout may start from: the portrait, and three frames
 FREE = (  # may change within a run; nothing but its own stage knows of `identity`
     "length", "save_every", "threads", "processes", "device", "identity",
 )  # fmt: skip
@@ -436,14 +445,6 @@ def in_one_line(figures: dict[str, float]) -> str:
     return "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
 
 
-def references(bank: Bank, clip: int) -> NDArray[np.uint8]:
-    """The stills of a clip that a rollout may start from: [REFERENCES, H, W, 3]."""
-    chosen = np.random.default_rng([bank.config.seed, clip]).integers(
-        bank.config.frames, size=REFERENCES - 1
-    )
-    return np.concatenate((bank.portraits[clip][None], bank.frames[clip, chosen]))
-
-
 def encoded_arrays(folder: Path, bank: Bank, model: SoulConfig) -> dict[str, np.memmap]:
     """Fresh arrays for a bank's latents, pivotal latents and audio tokens."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -452,15 +453,6 @@ def encoded_arrays(folder: Path, bank: Bank, model: SoulConfig) -> dict[str, np.
     tokens = (n, MICROPHONES, t, model.audio.tokens, model.audio.out_dim)
     wanted = {"pivotal": (n, REFERENCES, *cell), "latents": (n, t, *cell), "tokens": tokens}
     return {name: fresh_array(folder / f"{name}.npy", shape) for name, shape in wanted.items()}
-
-
-def fresh_array(path: Path, shape: tuple[int, ...]) -> np.memmap:
-    """A float16 array that gets the name `path` when `settle` says that it is whole."""
-    return np.lib.format.open_memmap(path.with_suffix(".new"), "w+", "float16", shape)
-
-
-def settle(path: Path) -> None:
-    path.with_suffix(".new").replace(path)
 
 
 class MissingStage(Exception):
