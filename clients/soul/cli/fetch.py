@@ -50,7 +50,7 @@ def fetch(
     agree(entry.origin, accept_licence)
     folder = out or home() / "checkpoints" / name
     try:
-        manifest = download(entry, folder, os.environ.get("HF_ENDPOINT"))
+        manifest = download(entry, folder, os.environ.get("HF_ENDPOINT"), said=tell)
     except CheckpointError as error:
         fail(str(error))
     except OSError as error:
@@ -59,6 +59,11 @@ def fetch(
     stdout().print(f"Done: {folder}, {len(manifest.files)} files, {total:.2f} GB, all as published")
     if entry.needs:
         stdout().print(f"It also needs: {', '.join(entry.needs)}")
+
+
+def tell(sentence: str) -> None:
+    """One sentence that is no trouble, on stderr."""
+    stderr().print(sentence, highlight=False, markup=False)
 
 
 def agree(origin: "Origin", accept: bool) -> None:
