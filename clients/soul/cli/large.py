@@ -15,6 +15,7 @@ from soul.cli.console import fail, stderr
 from soul.cli.extras import need_extra
 from soul.cli.fetch import agree
 from soul.cli.plan import LargeConfig
+from soul.model.config import DEAF
 from soul.stream.process import Unable
 from soul.stream.types import Performs
 
@@ -63,10 +64,8 @@ def admitted(name: str, accept: bool, command: str) -> "Manifest":
         fail(str(error))
     for origin in manifest.origins:
         agree(origin, accept)
-    if manifest.audio == "none":
-        stderr().print(
-            f"{name} has not learned to hear: its layers for sound are copies of those for text"
-        )
+    if manifest.audio == DEAF:
+        stderr().print(f"{name} has not learned to hear: sound will move nothing in its pictures")
     return manifest
 
 

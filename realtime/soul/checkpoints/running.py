@@ -26,12 +26,11 @@ from soul.checkpoints.modules import (
     read,
     shapes_of,
     vae_config,
-    with_audio,
 )
 from soul.checkpoints.parts import DIT, TEXT, VAE
 from soul.checkpoints.sources import CheckpointError, Tensors, open_tensors
 from soul.model.codebook import Codebook
-from soul.model.config import SOUL_5B, ConfigError, SoulConfig, in_clips
+from soul.model.config import DEAF, SOUL_5B, ConfigError, SoulConfig, in_clips
 from soul.model.dit import DiT
 from soul.model.load import CONFIG, WeightsError, read_config
 from soul.model.wan import wav2vec, whisper
@@ -92,7 +91,8 @@ def configured(folder: Path, manifest: Manifest, run: Run) -> SoulConfig:
     """The folder's config with what `run` changes; CheckpointError for what cannot be run.
 
     A model that is guided was trained on clips, as Wan was, and makes them unless it is told not
-    to; one of few steps is what its config says.
+    to; one of few steps is what its config says. Weights without layers that hear run without
+    sound, whatever the config says that they may learn.
     """
     config = read_config(folder)
     for name, found, known in (
@@ -104,6 +104,8 @@ def configured(folder: Path, manifest: Manifest, run: Run) -> SoulConfig:
             expected = ", ".join(map(str, known))
             raise CheckpointError(f"{name} {found!r} is not known; expected one of {expected}")
     check_runnable(config, manifest, folder)
+    if manifest.audio == DEAF:
+        config = replace(config, dit=replace(config.dit, audio_form=DEAF))
     if run.size is not None:
         config = replace(config, image_size=run.size)
     clips = config.clips or config.guidance != 1 if run.clips is None else run.clips
@@ -294,8 +296,7 @@ def fill(plan: Plan, scribe: Scribe, device: str, told: Callable[[str], None]) -
         values = read(module, tensors, f"{folder}: {what}", device, dtype)
         module.load_state_dict(values, assign=True)
 
-    dit = open_part(folder, DIT)
-    filled(model.dit, with_audio(dit, model.config.dit), "transformer")
+    filled(model.dit, open_part(folder, DIT), "transformer")
     vae = open_part(folder, VAE)
     if plan.light:
         vae = {name: entry for name, entry in vae.items() if not name.startswith("decoder.")}
