@@ -221,6 +221,16 @@ def test_a_guided_model_makes_clips_and_one_of_few_steps_its_own_way(own: Path) 
     assert configured(own, manifest, EXACT).chunk == 1
 
 
+def test_what_was_tuned_on_streams_is_one_although_it_is_guided(own: Path, tmp_path: Path) -> None:
+    made.retold(own, **made.STREAM)
+    teacher = made.taught(own, tmp_path / "teacher")
+    manifest = read_manifest(teacher / MANIFEST)
+    stream = configured(teacher, manifest, EXACT)
+    assert (stream.clips, stream.chunk, stream.window, stream.guidance) == (False, 1, 2, 2.0)
+    clips = configured(teacher, manifest, replace(EXACT, clips=True))
+    assert (clips.clips, clips.chunk) == (True, 25), "told so, it makes clips"
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

@@ -16,7 +16,7 @@ from torch import nn
 from soul.checkpoints.audio_forms import AUDIO_FRONT
 from soul.checkpoints.layout import open_part
 from soul.checkpoints.licences import home
-from soul.checkpoints.manifest import MANIFEST, Manifest, read_manifest
+from soul.checkpoints.manifest import CLIP, MANIFEST, Manifest, read_manifest
 from soul.checkpoints.modules import (
     EVAE,
     codebook_shape,
@@ -90,8 +90,9 @@ class Plan:
 def configured(folder: Path, manifest: Manifest, run: Run) -> SoulConfig:
     """The folder's config with what `run` changes; CheckpointError for what cannot be run.
 
-    A model that is guided was trained on clips, as Wan was, and makes them unless it is told not
-    to; one of few steps is what its config says. Weights without layers that hear run without
+    Weights make clips or a stream as `run` says, else as they were trained by `soul tune`. Others
+    that are guided were trained on clips, as Wan was; those of few steps are what their config
+    says. Weights without layers that hear run without
     sound, whatever the config says that they may learn.
     """
     config = read_config(folder)
@@ -108,7 +109,7 @@ def configured(folder: Path, manifest: Manifest, run: Run) -> SoulConfig:
         config = replace(config, dit=replace(config.dit, audio_form=DEAF))
     if run.size is not None:
         config = replace(config, image_size=run.size)
-    clips = config.clips or config.guidance != 1 if run.clips is None else run.clips
+    clips = in_clips_by(config, manifest) if run.clips is None else run.clips
     if clips != config.clips:
         config = in_clips(config) if clips else in_stream(config)
     told: dict[str, Any] = {
@@ -119,6 +120,13 @@ def configured(folder: Path, manifest: Manifest, run: Run) -> SoulConfig:
         "fps": run.fps,
     }
     return replace(config, **{name: value for name, value in told.items() if value is not None})
+
+
+def in_clips_by(config: SoulConfig, manifest: Manifest) -> bool:
+    """Whether a folder of which nobody says it makes clips."""
+    if manifest.mode:
+        return manifest.mode == CLIP
+    return config.clips or config.guidance != 1
 
 
 def in_stream(config: SoulConfig) -> SoulConfig:
