@@ -50,6 +50,7 @@ from soul.timebase import FRAME_RATE
 TYPES = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp8": torch.bfloat16}  # to compute in
 EIGHT_BITS = "fp8"
 SUFFIXES = (".safetensors", ".pth")
+EAR_SUFFIXES = (".safetensors", ".bin")
 TAE = "taew2_2"  # a file as it is published
 FULL = "full"
 DECODERS = (FULL, EVAE, TAE)
@@ -252,11 +253,16 @@ def light_of(folder: Path, manifest: Manifest, name: str, channels: int) -> Tens
         if EVAE not in manifest.parts:
             raise CheckpointError(f"{folder} has no eVAE; it has {sorted(manifest.parts)}")
         return open_part(folder, EVAE)
+    return open_tensors(tae_of(folder))
+
+
+def tae_of(folder: Path) -> Path:
+    """The file of the light decoder taew2_2; CheckpointError if it is nowhere."""
     places = [folder, home() / "checkpoints" / TAE]
     files = [place / f"{TAE}{suffix}" for place in places for suffix in SUFFIXES]
     for path in files:
         if path.is_file():
-            return open_tensors(path)
+            return path
     raise CheckpointError(f"no {TAE} at {files[0]}; expected one from soul fetch {TAE}")
 
 
@@ -278,6 +284,15 @@ def ear_of(folder: Path, name: str, told: Path | None) -> Path:
         f"no {name} at {' nor '.join(map(str, places))}; expected one from "
         f"soul fetch {known}, or --ear with its folder"
     )
+
+
+def unlisted(plan: Plan) -> tuple[Path, ...]:
+    """Files that the plan's model is made of and its manifest does not name.
+
+    The listener's, and a taew2_2 if it paints.
+    """
+    heard = [p for p in sorted(plan.ear.iterdir()) if p.name == CONFIG or p.suffix in EAR_SUFFIXES]
+    return (*heard, *((tae_of(plan.folder),) if plan.run.decoder == TAE else ()))
 
 
 def write_down(folder: Path, run: Run, prompts: Iterable[str], keep: bool) -> Scribe:
