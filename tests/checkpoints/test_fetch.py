@@ -19,6 +19,7 @@ LARGE = bytes(range(256)) * 4000
 CHUNK = 65_536
 ENTRY = Known("tiny", "soul/tiny", "MIT", "a test", ("config.json", "*.safetensors"))
 WEIGHTS = "model.safetensors"
+MOVED = "decade" + "0" * 34  # another commit
 
 
 @pytest.fixture
@@ -99,6 +100,43 @@ def test_the_published_hash_and_the_earlier_one_hold_too(hub: Hub, tmp_path: Pat
     hub.files[WEIGHTS] = LARGE[::-1]  # another file under the same commit
     (tmp_path / WEIGHTS).unlink()
     assert f"was published {hashlib.sha256(LARGE).hexdigest()}" in refused(hub, tmp_path)
+
+
+def moved_to(hub: Hub, commit: str, weights: bytes) -> None:
+    hub.commit, hub.files[WEIGHTS] = commit, weights
+    hub.asked.clear()
+
+
+def test_a_repository_that_has_moved_is_fetched_anew(hub: Hub, tmp_path: Path) -> None:
+    get(hub, tmp_path)
+    moved_to(hub, MOVED, LARGE[::-1])
+    said: list[str] = []
+    fetch(ENTRY, tmp_path, hub.endpoint, said=said.append)
+    assert said == [f"soul/tiny has moved from {COMMIT} to {MOVED}; what changed is fetched"]
+    assert [asked for asked in hub.asked if asked[0] == "GET"] == [("GET", WEIGHTS, None)]
+    assert (tmp_path / WEIGHTS).read_bytes() == LARGE[::-1]
+    manifest = read_manifest(tmp_path / FETCHED)
+    verify(tmp_path, manifest)
+    assert manifest.origins[0].revision == MOVED
+    fetch(ENTRY, tmp_path, hub.endpoint, said=said.append)
+    assert len(said) == 1, "it has not moved again"
+
+
+def test_a_moved_repository_that_was_interrupted_goes_on_where_it_was(
+    hub: Hub, tmp_path: Path
+) -> None:
+    get(hub, tmp_path)
+    moved_to(hub, MOVED, LARGE[::-1])
+    hub.cut[WEIGHTS] = 300_000
+    assert "run it again, it goes on from there" in refused(hub, tmp_path)
+    hub.cut.clear()
+    hub.asked.clear()
+    get(hub, tmp_path)
+    kept = 300_000 // CHUNK * CHUNK
+    assert [asked for asked in hub.asked if asked[0] == "GET"] == [
+        ("GET", WEIGHTS, f"bytes={kept}-")
+    ]
+    assert (tmp_path / WEIGHTS).read_bytes() == LARGE[::-1]
 
 
 def test_repositories_that_are_not_there_are_named(hub: Hub, tmp_path: Path) -> None:

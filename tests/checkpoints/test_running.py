@@ -16,9 +16,9 @@ from soul.checkpoints.manifest import MANIFEST, read_manifest, write_manifest
 from soul.checkpoints.modules import read
 from soul.checkpoints.running import Run, configured, fill, for_calls, lay_out, write_down
 from soul.checkpoints.sources import CheckpointError, held
+from soul.model import sample
 from soul.model.codebook import Codebook
 from soul.model.config import SOUL_5B
-from soul.model.dit import DiT, copy_text_to_audio
 from soul.model.load import read_config
 from soul.model.wan import text as umt5
 from soul.model.wan.actor import WanSoul
@@ -43,6 +43,12 @@ def own(folder: Path, tmp_path: Path) -> Path:
     """A copy that a test may spoil."""
     shutil.copytree(folder, tmp_path / "own")
     return tmp_path / "own"
+
+
+@pytest.fixture(scope="module")
+def taught(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with layers that hear."""
+    return made.taught(folder, tmp_path_factory.mktemp("taught") / "soul")
 
 
 def loaded(folder: Path, run: Run = EXACT) -> WanSoul:
@@ -74,13 +80,44 @@ def test_the_weights_are_the_folders(folder: Path) -> None:
     assert torch.equal(model.codebook(noise)[0], noise), "no codebook pulls nothing back"
 
 
-def test_layers_that_hear_start_as_copies(folder: Path) -> None:
-    model, twin = loaded(folder), DiT(read_config(folder).dit)
-    twin.load_state_dict(model.dit.state_dict())
-    copy_text_to_audio(twin)
-    found, wanted = model.dit.state_dict(), twin.state_dict()
-    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
-    assert torch.equal(loaded(folder).dit.audio_embedding.weight, model.dit.audio_embedding.weight)
+@torch.no_grad()
+@pytest.mark.parametrize("run", [EXACT, for_calls(EXACT)], ids=["clip", "stream"])
+def test_weights_that_never_learned_to_hear_run_without_sound(
+    folder: Path, taught: Path, run: Run
+) -> None:
+    """The answer of the same weights with no sound at all, whatever is played to them."""
+    deaf, hearing = loaded(folder, run), loaded(taught, run)
+    config, portrait = deaf.config, torch.rand(3, 64, 96)
+    state = sample.open_stream(deaf, portrait, "calm", seed=1)
+    voice = torch.randn(1, config.window_samples) * 0.1
+    past = sample.recall(deaf, [state], sample.listen(deaf, [state], voice))
+    latents = torch.cat((past.clean, torch.randn(1, 48, config.chunk, *config.cells)), 2)
+    times, words = torch.full((1, latents.shape[2]), 500.0), deaf.words(["calm"])
+    wordless = deaf.words([""])
+    told, least = (
+        hearing.dit(latents, times, said, None, past.context).flow for said in (words, wordless)
+    )
+    found = deaf.answer(latents, times, words, past)
+    torch.testing.assert_close(found, least + config.guidance * (told - least))
+    assert (hearing.answer(latents, times, words, past) - found).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_a_stream_of_weights_that_never_learned_to_hear_is_moved_by_no_sound(
+    folder: Path, taught: Path
+) -> None:
+    """Nor by what it keeps of the chunks before."""
+    silent, differ = torch.zeros, []
+    for place in (folder, taught):
+        model = loaded(place, for_calls(EXACT))
+        shown = []
+        for voice in (torch.randn, silent):
+            state = sample.open_stream(model, torch.zeros(3, 64, 96), "calm", seed=1)
+            for _ in range(3):
+                pcm = voice(1, model.config.window_samples)
+                shown.append(sample.advance(model, [state], pcm))
+        differ.append(not torch.equal(torch.stack(shown[:3]), torch.stack(shown[3:])))
+    assert differ == [False, True]
 
 
 def test_prompts_are_umt5s_and_the_encoder_goes(folder: Path) -> None:
@@ -97,8 +134,8 @@ def test_prompts_are_umt5s_and_the_encoder_goes(folder: Path) -> None:
     assert write_down(folder, EXACT, [], keep=True)("new").shape == (512, 16)
 
 
-def test_bf16_and_eight_bits(folder: Path) -> None:
-    exact, half, eight = (loaded(folder, Run(dtype=kind)) for kind in ("fp32", "bf16", "fp8"))
+def test_bf16_and_eight_bits(taught: Path) -> None:
+    exact, half, eight = (loaded(taught, Run(dtype=kind)) for kind in ("fp32", "bf16", "fp8"))
     assert half.dit.dtype == eight.dit.dtype == torch.bfloat16
     kinds = {name: value.dtype for name, value in eight.dit.state_dict().items()}
     assert kinds["blocks.1.audio_attn.q.weight"] == kinds["blocks.0.ffn.0.weight"] == STORED
@@ -182,6 +219,16 @@ def test_a_guided_model_makes_clips_and_one_of_few_steps_its_own_way(own: Path) 
     assert not configured(own, manifest, replace(EXACT, clips=False)).clips
     made.retold(own, guidance=1.0)
     assert configured(own, manifest, EXACT).chunk == 1
+
+
+def test_what_was_tuned_on_streams_is_one_although_it_is_guided(own: Path, tmp_path: Path) -> None:
+    made.retold(own, **made.STREAM)
+    teacher = made.taught(own, tmp_path / "teacher")
+    manifest = read_manifest(teacher / MANIFEST)
+    stream = configured(teacher, manifest, EXACT)
+    assert (stream.clips, stream.chunk, stream.window, stream.guidance) == (False, 1, 2, 2.0)
+    clips = configured(teacher, manifest, replace(EXACT, clips=True))
+    assert (clips.clips, clips.chunk) == (True, 25), "told so, it makes clips"
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,16 @@
 import json
 import shutil
 import wave
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from soul.cli.bench import browser, live, machine, sessions, sounds
+from soul.cli.bench.model import device_memory
 from soul.cli.bench.server import BenchError, Resources
 from soul.cli.main import app
 from soul.model.config import PRESETS
@@ -114,6 +117,36 @@ def test_the_machine_is_described() -> None:
     assert described.cores >= 1
     assert described.memory_bytes > 2**28
     assert described.chromium == "Chromium 1"
+    assert described.torch == version("torch")
+    assert described.cuda == torch.version.cuda
+
+
+def test_a_gpu_and_the_large_models_libraries_are_described(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {device}")
+    monkeypatch.setattr(torch.version, "cuda", "12.6")
+    monkeypatch.setattr(machine, "version", lambda package: f"{package} 1")
+    found = machine.describe()
+    assert (found.gpu, found.cuda) == ("GPU 0", "12.6")
+    assert (found.diffusers, found.transformers) == ("diffusers 1", "transformers 1")
+
+
+def test_what_a_machine_has_not_is_null(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(machine, "version", none)
+    found = machine.describe()
+    assert found.torch == "missing"
+    assert (found.gpu, found.cuda, found.diffusers, found.transformers) == (None,) * 4
+
+
+def test_memory_is_that_of_the_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 7)
+    assert device_memory("cuda:1") == 7
+    assert device_memory("cpu") is None
 
 
 def test_beeps_are_irregular_tones_between_silence(tmp_path: Path) -> None:
@@ -149,6 +182,7 @@ def test_the_model_is_measured_and_printed_as_one_object(tmp_path: Path) -> None
     assert done.exit_code == 0, done.output
     figures = json.loads(done.stdout)
     assert figures["bench"] == "model"
+    assert figures["peak_device_memory_bytes"] is None
     assert figures["chunks"] == 3
     assert figures["budget_ms"] == 160.0
     assert figures["parameters"]["all"] > 1000

@@ -64,6 +64,17 @@ def test_a_name_is_fetched_into_the_home(house: Path) -> None:
     assert "It also needs: wan2.2-ti2v-5b" in said
 
 
+def test_a_repository_that_has_moved_is_told_and_fetched(hub: Hub, house: Path) -> None:
+    assert run("tiny").exit_code == 0
+    before, hub.commit = hub.commit, "decade" + "0" * 34
+    hub.files["config.json"] = b'{"dim": 48}'
+    result = run("tiny")
+    assert result.exit_code == 0, result.stderr
+    assert f"soul/tiny has moved from {before} to {hub.commit}" in result.stderr
+    assert (house / "checkpoints" / "tiny" / "config.json").read_bytes() == b'{"dim": 48}'
+    assert "has moved" not in run("tiny").stderr
+
+
 def test_a_strict_licence_is_shown_first_and_remembered(house: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = run("strict", "--out", str(out))

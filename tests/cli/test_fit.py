@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from made_folders import made_folder, tiny_vae
+from made_folders import forbidden, made_folder, tiny_vae
 from made_videos import write_video
 from soul.checkpoints.manifest import MANIFEST, read_manifest, verify
 from soul.checkpoints.modules import open_codebook, open_evae, open_vae
@@ -59,6 +59,23 @@ def out(films: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     assert "6 clips as latents" in said
     assert "left out: 'broken.mp4' cannot be read as a video" in told
     return out
+
+
+@pytest.mark.parametrize("stage", ["encode", "codebook", "evae"])
+def test_a_licence_is_shown_before_anything_is_fitted(
+    stage: str, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOUL_HOME", str(tmp_path / "home"))
+    strict, new = forbidden(made_folder(tmp_path / "tiny", tiny_vae())), tmp_path / "new"
+    told = (stage, strict, films) if stage == "encode" else (stage, strict)
+    code, _, said = run(*told, "-o", new)
+    assert code == 2
+    assert "talkverse-5b may not be used for money" in said
+    assert "expected --accept-licence" in said
+    assert not new.exists()
+    short = ("--side", "64", "--shortest", "5") if stage == "encode" else ()
+    run(*told, "-o", new, *short, "--accept-licence")
+    assert "money" not in run(*told, "-o", new, *short)[2], "asked once"
 
 
 def test_clips_become_latents_of_the_full_encoder(out: Path) -> None:

@@ -13,8 +13,9 @@ import torch
 from typer.testing import CliRunner
 
 import made_running as made
+from made_folders import forbidden
 from soul.checkpoints.layout import open_part
-from soul.checkpoints.manifest import MANIFEST, Origin, read_manifest, write_manifest
+from soul.checkpoints.manifest import MANIFEST
 from soul.cli import large
 from soul.cli.large import MARK, LoadLarge, admitted, is_large
 from soul.cli.main import app
@@ -140,10 +141,7 @@ def test_a_model_that_is_not_there_says_how_to_get_it(
 def test_a_licence_is_shown_before_the_first_use(
     own: Path, home: Path, animate: Callable[..., tuple[int, str]]
 ) -> None:
-    manifest = read_manifest(own / MANIFEST)
-    strict = Origin("talkverse-5b", "Snap Inc. Non-Commercial License", commercial=False)
-    write_manifest(replace(manifest, origins=(strict,)), own / MANIFEST)
-    code, said = animate(str(own))
+    code, said = animate(str(forbidden(own)))
     assert code == 2
     assert "talkverse-5b may not be used for money" in said
     assert "expected --accept-licence" in said

@@ -1,6 +1,7 @@
 """`soul animate` with a converted folder of random weights: whole, interrupted, and refused."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,12 +9,14 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 import made_running as made
 from soul.cli import takes
 from soul.cli.main import app
 from soul.cli.reel import Reel
+from soul.model.wan.tae import Tae
 
 RUNNER = CliRunner()
 SECONDS = 0.9  # at 24 pictures a second two clips of three latents, 22 pictures
@@ -123,6 +126,48 @@ def test_an_interrupted_film_goes_on_and_is_the_same(
         )
     finally:
         made.retold(folder, **made.CLIPS)
+
+
+def altered(path: Path) -> None:
+    """Other weights of the same shapes."""
+    tensors = load_file(path)
+    save_file({name: (value * 1.5).contiguous() for name, value in tensors.items()}, path)
+
+
+@pytest.mark.usefixtures("short")
+def test_a_film_is_not_gone_on_with_by_another_listener(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught = made.taught(folder, tmp_path / "taught")
+    other = tmp_path / "other"
+    shutil.copytree(taught / "whisper", other)
+    altered(other / "model.safetensors")
+    mine, its = ("--model", str(taught)), ("--model", str(taught), "--ear", str(other))
+    assert run("whole.mp4", *its)[0] == 0
+    with monkeypatch.context() as patched:
+        interrupt(patched, after=1)
+        assert run("parts.mp4", *mine)[0] == 130
+    code, _, said = run("parts.mp4", *its)
+    assert code == 0, said
+    assert "going on" not in said
+    assert (tmp_path / "parts.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+
+
+@pytest.mark.usefixtures("short")
+def test_a_film_is_not_gone_on_with_by_another_light_decoder(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(folder, own)
+    save_file(Tae().state_dict(), own / "taew2_2.safetensors")
+    told = ("--model", str(own), "--decoder", "taew2_2")
+    with monkeypatch.context() as patched:
+        interrupt(patched, after=1)
+        assert run("parts.mp4", *told)[0] == 130
+    altered(own / "taew2_2.safetensors")
+    code, _, said = run("parts.mp4", *told)
+    assert code == 0, said
+    assert "going on" not in said
 
 
 def test_a_public_avatar_with_packed_sound_and_conditions(run: Run, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from made_encoders import made_whisper, made_whole_model
+from made_folders import forbidden
 from made_shards import made_shards
 from made_tuning import TINY, made_model
 from soul.checkpoints.manifest import MANIFEST, read_manifest, verify
@@ -69,6 +70,22 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
     assert found.exit_code == 2
     assert "is no model of this project's layout" in " ".join(found.stderr.split())
     assert not (tmp_path / "run").exists()
+
+
+def test_a_licence_is_shown_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOUL_HOME", str(tmp_path / "home"))
+    strict = forbidden(made_model(tmp_path / "tiny"))
+    told = (*SIZE, "--stages", "encode")
+    found = tune(strict, tmp_path / "run", *told)
+    assert found.exit_code == 2
+    assert "talkverse-5b may not be used for money" in " ".join(found.stderr.split())
+    assert "expected --accept-licence" in " ".join(found.stderr.split())
+    assert not (tmp_path / "run").exists()
+    found = tune(strict, tmp_path / "run", *told, "--accept-licence")
+    assert "stage encode needs --data" in " ".join(found.stderr.split()), "it went on"
+    assert "money" not in tune(strict, tmp_path / "run", *told).stderr, "asked once"
 
 
 @pytest.mark.e2e

@@ -96,6 +96,7 @@ def test_the_papers_clips_are_109_frames_in_28_latents() -> None:
 
 
 PACKED = replace(SOUL_TEST.dit, audio_form="packed", audio_blocks=(0, 1))
+UNHEARD = replace(SOUL_TEST.dit, audio_form="none")
 SHAPED = replace(SOUL_TEST, name="shaped", image_size=(64, 96), chunk=3, dit=PACKED, cue_width=0)
 
 
@@ -135,6 +136,7 @@ def test_a_config_that_is_no_object_is_refused() -> None:
         ({"image_size": (0, 64)}, "image_size 0 is not a multiple of 32"),
         ({"image_size": (64, 64, 64)}, "neither a square's side nor height and width"),
         ({"dit": PACKED, "cue_width": 8}, "cue_width 8 does not go with dit.audio_form 'packed'"),
+        ({"dit": UNHEARD, "cue_width": 8}, "cue_width 8 does not go with dit.audio_form 'none'"),
         ({"chunk": 0}, "chunk 0 is not a number of latents"),
         ({"overlap": 1}, "overlap 1 cannot be with window 3 and chunk 1"),
         ({"overlap": 2, "window": 0}, "overlap 2 cannot be with window 0 and chunk 1"),

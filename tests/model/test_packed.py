@@ -100,7 +100,7 @@ def test_there_are_no_layers_to_start_from_text() -> None:
     [
         (
             {"audio_form": "loud"},
-            "dit.audio_form 'loud' is not known; expected attention or packed",
+            "dit.audio_form 'loud' is not known; expected attention, packed, none",
         ),
         ({"audio_form": "packed"}, r"dit.audio_blocks \[\] do not go with"),
         ({"audio_blocks": (1,)}, r"dit.audio_blocks \[1\] do not go with"),

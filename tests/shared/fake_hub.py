@@ -25,6 +25,7 @@ class Hub:
     spoilt: set[str] = field(default_factory=set)
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)  # method, file, range
     endpoint: str = ""
+    commit: str = COMMIT  # where every revision points
 
     def siblings(self) -> list[dict[str, object]]:
         return [self.sibling(name, data) for name, data in self.files.items()]
@@ -57,10 +58,10 @@ def handler_of(hub: Hub) -> type[BaseHTTPRequestHandler]:
         def answer(self, body: bool) -> None:
             path = self.path.partition("?")[0]
             if path.startswith(f"/api/models/{hub.repository}"):
-                told = {"id": hub.repository, "sha": COMMIT, "siblings": hub.siblings()}
+                told = {"id": hub.repository, "sha": hub.commit, "siblings": hub.siblings()}
                 self.send(200, json.dumps(told).encode(), {"Content-Type": "application/json"})
-            elif path.startswith(f"/{hub.repository}/resolve/{COMMIT}/"):
-                self.send_file(path.split(f"/{COMMIT}/")[1], body)
+            elif path.startswith(f"/{hub.repository}/resolve/{hub.commit}/"):
+                self.send_file(path.split(f"/{hub.commit}/")[1], body)
             else:
                 self.send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
 
@@ -69,7 +70,7 @@ def handler_of(hub: Hub) -> type[BaseHTTPRequestHandler]:
             data = hub.files[name]
             start = int((self.headers.get("Range") or "bytes=0-").split("=")[1].split("-")[0])
             etag = hashlib.sha256(data).hexdigest() if name in hub.large else git(data)
-            headers = {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+            headers = {"ETag": f'"{etag}"', "X-Repo-Commit": hub.commit, "Accept-Ranges": "bytes"}
             if start:
                 headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
             sent = bytes(len(data)) if name in hub.spoilt else data

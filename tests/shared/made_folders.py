@@ -1,11 +1,18 @@
 """A tiny converted folder of this project's layout: a VAE of the true channels, and a manifest."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from soul.checkpoints.layout import finish, whole, write_part
-from soul.checkpoints.manifest import Manifest, Origin
+from soul.checkpoints.manifest import (
+    MANIFEST,
+    Manifest,
+    Origin,
+    read_manifest,
+    write_manifest,
+)
 from soul.checkpoints.parts import VAE
 from soul.checkpoints.sources import held
 from soul.model.wan.vae import WanVae, WanVaeConfig
@@ -27,4 +34,12 @@ def made_folder(folder: Path, vae: WanVae) -> Path:
         files = write_part(work, VAE, tensors)
         parts = {VAE: tuple(file.path for file in files)}
         finish(work, Manifest(folder.name, (Origin("made here"),), files, parts))
+    return folder
+
+
+def forbidden(folder: Path) -> Path:
+    """The same folder under a licence that forbids commercial use."""
+    strict = Origin("talkverse-5b", "Snap Inc. Non-Commercial License", commercial=False)
+    manifest = replace(read_manifest(folder / MANIFEST), origins=(strict,))
+    write_manifest(manifest, folder / MANIFEST)
     return folder

@@ -4,6 +4,7 @@ Every weight is random; only its pictures' sizes and its sight are told smaller 
 """
 
 import json
+import shutil
 import wave
 from dataclasses import astuple
 from pathlib import Path
@@ -19,10 +20,16 @@ import made_checkpoints as made
 from made_tokenizer import VOCABULARY, save_tokenizer
 from soul.checkpoints.convert import Options, convert
 from soul.checkpoints.families import Family, VaeSizes, dit_shapes, vae_shapes
+from soul.checkpoints.layout import open_part
+from soul.checkpoints.modules import with_audio
 from soul.checkpoints.names import text_from_official
+from soul.checkpoints.parts import DIT
 from soul.model.config import DiTConfig
+from soul.model.load import read_config
 from soul.model.wan.text import Umt5Sizes
 from soul.model.wan.whisper import PREFIX, SIZES, WhisperSizes, network
+from soul.training.tune.export import write_model
+from soul.training.tune.settings import LoraConfig
 
 FAMILY = Family(
     "tiny",
@@ -62,6 +69,15 @@ def converted(folder: Path) -> Path:
     retold(folder / "soul", audio=SIGHT, **CLIPS)
     save_whisper(folder / "soul" / "whisper")
     return folder / "soul"
+
+
+def taught(source: Path, out: Path) -> Path:
+    """The folder `source` as `soul tune` leaves it: its layers hear, as they began to."""
+    config, base = read_config(source), open_part(source, DIT)
+    learned = {name: entry.read() for name, entry in with_audio(base, config.dit).items()}
+    write_model(source, out, learned, config, LoraConfig(), torch.float32)
+    shutil.copytree(source / "whisper", out / "whisper")
+    return out
 
 
 AVATAR = Family(

@@ -475,7 +475,7 @@ def test_a_folder_is_written_whole_and_links_what_did_not_change(tmp_path: Path)
     learned = {"head.head.bias": torch.full((192,), 3.0)}
     config = replace(TINY, name="tiny-teacher")
     manifest = write_model(source, tmp_path / "out", learned, config, LoraConfig(), torch.bfloat16)
-    assert manifest.name == "tiny-teacher"
+    assert (manifest.name, manifest.mode) == ("tiny-teacher", "stream")
     values = open_part(tmp_path / "out", "dit")
     assert torch.all(values["head.head.bias"].read() == 3)
     assert values["head.head.weight"].dtype == torch.bfloat16

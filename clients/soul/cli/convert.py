@@ -18,7 +18,7 @@ from rich.progress import (
 
 from soul.cli.console import BAD_INPUT, fail, stderr, stdout
 from soul.cli.extras import need_extra
-from soul.cli.fetch import agree
+from soul.cli.fetch import Accept, agree
 
 if TYPE_CHECKING:
     from soul.checkpoints.convert import Options
@@ -46,9 +46,7 @@ def convert(
     origin: Annotated[
         str, typer.Option(help="What SOURCE is, by its name in `soul models`, if it does not tell.")
     ] = "",
-    accept_licence: Annotated[
-        bool, typer.Option("--accept-licence", help="Agree to a licence without being asked.")
-    ] = False,
+    accept_licence: Accept = False,
 ) -> None:
     """Convert a checkpoint of the Wan family into this project's layout.
 

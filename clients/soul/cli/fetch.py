@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -12,7 +12,11 @@ from soul.cli.console import BAD_INPUT, fail, stderr, stdout
 from soul.cli.extras import need_extra
 
 if TYPE_CHECKING:
-    from soul.checkpoints.manifest import Origin
+    from soul.checkpoints.manifest import Manifest, Origin
+
+Accept: TypeAlias = Annotated[
+    bool, typer.Option("--accept-licence", help="Agree to a licence without being asked.")
+]
 
 
 def fetch(
@@ -21,9 +25,7 @@ def fetch(
         Path | None,
         typer.Option("--out", "-o", help="A folder; SOUL_HOME/checkpoints/NAME if not given."),
     ] = None,
-    accept_licence: Annotated[
-        bool, typer.Option("--accept-licence", help="Agree to a licence without being asked.")
-    ] = False,
+    accept_licence: Accept = False,
 ) -> None:
     """Download a public checkpoint from the Hugging Face hub; run it again to go on.
 
@@ -50,7 +52,7 @@ def fetch(
     agree(entry.origin, accept_licence)
     folder = out or home() / "checkpoints" / name
     try:
-        manifest = download(entry, folder, os.environ.get("HF_ENDPOINT"))
+        manifest = download(entry, folder, os.environ.get("HF_ENDPOINT"), said=tell)
     except CheckpointError as error:
         fail(str(error))
     except OSError as error:
@@ -59,6 +61,24 @@ def fetch(
     stdout().print(f"Done: {folder}, {len(manifest.files)} files, {total:.2f} GB, all as published")
     if entry.needs:
         stdout().print(f"It also needs: {', '.join(entry.needs)}")
+
+
+def tell(sentence: str) -> None:
+    """One sentence that is no trouble, on stderr."""
+    stderr().print(sentence, highlight=False, markup=False)
+
+
+def agreed(folder: Path, accept: bool) -> "Manifest":
+    """A converted folder's manifest, once every licence in it is agreed to.
+
+    CheckpointError if the folder has none; ends the command if nobody agrees.
+    """
+    from soul.checkpoints.manifest import MANIFEST, read_manifest
+
+    manifest = read_manifest(folder / MANIFEST)
+    for origin in manifest.origins:
+        agree(origin, accept)
+    return manifest
 
 
 def agree(origin: "Origin", accept: bool) -> None:

@@ -14,6 +14,7 @@ import typer
 
 from soul.cli.console import BAD_INPUT, fail, stderr, stdout
 from soul.cli.extras import need_extra
+from soul.cli.fetch import Accept, agreed
 from soul.cli.train import need_device, tell_progress
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def encode(
         int, typer.Option(help="Frames of a clip, at least: 1 + 4n. 97 are what evae walks along.")
     ] = 97,
     device: Device = "cpu",
+    accept_licence: Accept = False,
 ) -> None:
     """Turn clips into latents with the model's full encoder.
 
@@ -85,6 +87,7 @@ def encode(
 
     with one_sentence(out):
         config = FilmConfig(side=side, shortest=shortest)
+        agreed(model, accept_licence)
         sources = find_sources(clips, out)
         vae = open_vae(model, device)
         out.mkdir(parents=True, exist_ok=True)
@@ -111,6 +114,7 @@ def codebook(
     encoded: Elsewhere = None,
     seed: Seed = 0,
     device: Device = "cpu",
+    accept_licence: Accept = False,
 ) -> None:
     """Fit the codebook to the run's latents, and measure its threshold on others of them.
 
@@ -125,7 +129,7 @@ def codebook(
 
     with one_sentence(out):
         config = CodebookConfig(centroids=centroids, each=each, rounds=rounds, quantile=quantile)
-        known(model)
+        agreed(model, accept_licence)
         fitted = fit_codebook(open_encoded(encoded or out), config, out / "codebook", seed, device)
         save_codebook(fitted, model)
     count, channels = fitted.centroids.shape
@@ -161,6 +165,7 @@ def evae(
     encoded: Elsewhere = None,
     seed: Seed = 0,
     device: Device = "cpu",
+    accept_licence: Accept = False,
 ) -> None:
     """Distil the light decoder from the full one on the run's latents.
 
@@ -192,6 +197,7 @@ def evae(
             peak=peak,
             save_every=save_every,
         )
+        agreed(model, accept_licence)
         clips, unlikeness = open_encoded(encoded or out), load(looks) if looks else None
         teacher = full_decoder(open_vae(model, device))
         torch.manual_seed(seed)
@@ -235,11 +241,6 @@ def hashes(model: Path) -> list[str]:
 
     manifest = read_manifest(model / MANIFEST)
     return [file.sha256 for file in manifest.files if file.path in manifest.parts.get(VAE, ())]
-
-
-def known(model: Path) -> None:
-    """CheckpointError if the folder is none, before hours are spent for it."""
-    hashes(model)
 
 
 def readable(folder: Path, source: str, config: "FilmConfig") -> "Iterator[tuple[str, Pictures]]":

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from soul.cli.console import fail, stderr
 from soul.cli.extras import need_extra
-from soul.cli.fetch import agree
+from soul.cli.fetch import agreed
 from soul.cli.plan import LargeConfig
+from soul.model.config import DEAF
 from soul.stream.process import Unable
 from soul.stream.types import Performs
 
@@ -48,7 +49,6 @@ def admitted(name: str, accept: bool, command: str) -> "Manifest":
     """
     need_extra(command, "wan")
     from soul.checkpoints.licences import home
-    from soul.checkpoints.manifest import read_manifest
     from soul.checkpoints.sources import CheckpointError
 
     folder = folder_of(name)
@@ -58,15 +58,11 @@ def admitted(name: str, accept: bool, command: str) -> "Manifest":
             f"soul fetch {BASE}, then soul convert {home() / 'checkpoints' / BASE} {folder}"
         )
     try:
-        manifest = read_manifest(folder / MARK)
+        manifest = agreed(folder, accept)
     except CheckpointError as error:
         fail(str(error))
-    for origin in manifest.origins:
-        agree(origin, accept)
-    if manifest.audio == "none":
-        stderr().print(
-            f"{name} has not learned to hear: its layers for sound are copies of those for text"
-        )
+    if manifest.audio == DEAF:
+        stderr().print(f"{name} has not learned to hear: sound will move nothing in its pictures")
     return manifest
 
 

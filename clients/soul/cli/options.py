@@ -62,8 +62,8 @@ AcceptLicence: TypeAlias = Annotated[
 Mode: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="clip (109 frames at once, the first time 101) or stream; else clips for a folder "
-        "that guides, and for others its own.",
+        help="clip (109 frames at once, the first time 101) or stream; else as soul tune trained "
+        "the folder, clips for others that guide, and for the rest their own.",
         rich_help_panel=LARGE,
     ),
 ]

@@ -74,8 +74,11 @@ def follows_from(
     config: AnimateConfig, plan: "Plan", portrait: bytes, sound: Sound
 ) -> dict[str, Any]:
     """All that the film follows from, as JSON has it: another film is not gone on with."""
+    from soul.checkpoints.running import unlisted
+
     values = {
         "weights": [asdict(file) for file in plan.manifest.files],
+        "unlisted": [identity(path) for path in unlisted(plan)],
         "config": to_dict(plan.model.config),
         "portrait": fingerprint(portrait),
         "sound": fingerprint(sound.speech.tobytes() + sound.film.tobytes()),
@@ -89,6 +92,12 @@ def follows_from(
     }
     found: dict[str, Any] = json.loads(json.dumps(values))
     return found
+
+
+def identity(path: Path) -> list[str | int]:
+    """What tells a file from another without reading it, which may be gigabytes."""
+    found = path.stat()
+    return [str(path.resolve()), found.st_size, found.st_mtime_ns]
 
 
 class Rendering:

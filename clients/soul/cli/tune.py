@@ -16,6 +16,7 @@ import typer
 
 from soul.cli.console import BAD_INPUT, fail, stdout
 from soul.cli.extras import need_extra
+from soul.cli.fetch import Accept, agreed
 from soul.cli.train import need_device, tell_progress
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Job:
     device: str
     seed: int
     plan: bool
+    accept: bool  # licences, without being asked
 
 
 def tune(
@@ -81,6 +83,7 @@ def tune(
             help="Say what memory each stage takes a process, and stop; no weight is read.",
         ),
     ] = False,
+    accept_licence: Accept = False,
 ) -> None:
     """Fine-tune and distil a large model by as many processes as share its weights.
 
@@ -105,7 +108,9 @@ def tune(
     names = tuple(name.strip() for name in stages.split(",") if name.strip())
     told = tuple(settings or ())
     tell_progress()
-    begin(Job(out, model, data, names, told, whisper, processes, device, seed, plan))
+    begin(
+        Job(out, model, data, names, told, whisper, processes, device, seed, plan, accept_licence)
+    )
 
 
 def begin(job: Job) -> None:
@@ -146,6 +151,7 @@ def start(job: Job) -> None:
     if "encode" not in stages:
         run.material(place, tuning)
     if not launched or os.environ[LAUNCHED] == "0":
+        agreed(job.model, job.accept)
         run.begin(place, tuning)
     else:
         logging.getLogger("soul.training").setLevel(logging.WARNING)  # the first one tells

@@ -56,7 +56,15 @@ from soul.checkpoints.parts import (
     undamaged,
 )
 from soul.checkpoints.sources import CheckpointError, Tensors, open_tensors
-from soul.model.config import SOUL_5B, AudioConfig, DiTConfig, SoulConfig, in_clips, to_dict
+from soul.model.config import (
+    DEAF,
+    SOUL_5B,
+    AudioConfig,
+    DiTConfig,
+    SoulConfig,
+    in_clips,
+    to_dict,
+)
 from soul.model.load import CONFIG, WeightsError, read_config
 
 # As Wan2.2-TI2V-5B is sampled (its own configuration): many steps, guided.
@@ -357,7 +365,7 @@ def manifest_of(
         files=(config, *(file for files in parts.values() for file in files)),
         parts={part: tuple(file.path for file in files) for part, files in parts.items()},
         family=dit.family.name,
-        audio=dit.config.audio_form if hears(dit) else "none",
+        audio=dit.config.audio_form if hears(dit) else DEAF,
         left_out=dit.left_out,
     )
 

@@ -3,11 +3,11 @@
 huggingface_hub asks, downloads and shows its progress. Its own `hf_hub_download` throws a half file
 away (since 1.0), so that files of 10 GB would start over: here the half one is kept, and its
 `http_get` goes on behind it. Each file is compared with the hashes that the hub, the catalogue and
-an earlier download tell. It knows no licences: who calls has seen to them.
+an earlier download of the same revision tell. It knows no licences: who calls has seen to them.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -49,17 +49,28 @@ class Remote:
     blob: str  # git's hash of a small file; empty if the hub does not tell it
 
 
-def fetch(entry: Known, folder: Path, endpoint: str | None = None, told: Told = untold) -> Manifest:
+def fetch(
+    entry: Known,
+    folder: Path,
+    endpoint: str | None = None,
+    told: Told = untold,
+    said: Callable[[str], None] = lambda sentence: None,
+) -> Manifest:
     """Download `entry` into `folder`; what is there and whole is not downloaded again.
 
-    `endpoint` is the hub's address, None for the one that HF_ENDPOINT names. Raises
-    CheckpointError, one sentence; a file with a wrong hash is removed, a half one is kept and
-    resumed by the next call.
+    `endpoint` is the hub's address, None for the one that HF_ENDPOINT names; `said` hears that the
+    repository has moved since it was fetched here. Raises CheckpointError, one sentence; a file
+    with a wrong hash is removed, a half one is kept and resumed by the next call.
     """
     revision, files = listed(entry, endpoint)
+    noted = earlier(folder, entry.repository)
+    if noted is not None and (before := noted.origins[0].revision) != revision:
+        said(f"{entry.repository} has moved from {before} to {revision}; what changed is fetched")
+        forget(folder, noted, files)
+        noted = None
     absent = [file for file in files if not (folder / file.path).is_file()]
     need_disk(folder, sum(file.bytes for file in absent), f"fetching {entry.name}")
-    published = earlier(folder) | entry.sha256
+    published = hashes(noted) | entry.sha256
     found = []
     for file in files:
         download(entry, revision, file, folder, endpoint)
@@ -123,10 +134,34 @@ def remote(sibling: Any) -> Remote:
     )
 
 
-def earlier(folder: Path) -> dict[str, str]:
-    """Hashes that an earlier download into the folder wrote down."""
-    path = folder / FETCHED
-    return {f.path: f.sha256 for f in read_manifest(path).files} if path.is_file() else {}
+def earlier(folder: Path, repository: str) -> Manifest | None:
+    """What an earlier download from `repository` into the folder wrote down."""
+    if not (folder / FETCHED).is_file():
+        return None
+    manifest = read_manifest(folder / FETCHED)
+    return manifest if [one.repository for one in manifest.origins] == [repository] else None
+
+
+def hashes(manifest: Manifest | None) -> dict[str, str]:
+    """SHA-256 of each of the manifest's files."""
+    return {} if manifest is None else {file.path: file.sha256 for file in manifest.files}
+
+
+def forget(folder: Path, noted: Manifest, files: Iterable[Remote]) -> None:
+    """Remove what is of the noted revision alone, its note last: stopped, it is done again."""
+    before = hashes(noted)
+    for file in files:
+        path = folder / file.path
+        if path.is_file() and not same(path, before.get(file.path, ""), file):
+            path.unlink()
+    (folder / FETCHED).unlink()
+
+
+def same(path: Path, noted: str, file: Remote) -> bool:
+    """Whether the file that is here, whose hash was noted, is the one that the hub tells."""
+    if file.sha256:
+        return noted == file.sha256
+    return bool(file.blob) and git_hash(path) == file.blob
 
 
 def download(entry: Known, revision: str, file: Remote, folder: Path, endpoint: str | None) -> None:

@@ -16,6 +16,7 @@ from soul.checkpoints.sources import CheckpointError
 MANIFEST = "manifest.json"
 FETCHED = "fetched.json"
 FORMAT = 1
+CLIP, STREAM = "clip", "stream"
 BLOCK = 1 << 22  # bytes read at once
 
 Told = Callable[[str, int, int], None]  # what is done, bytes of it so far, bytes in all
@@ -55,6 +56,7 @@ class Manifest:
     parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
     family: str = ""
     audio: str = ""  # none, attention or packed: which audio layers the weights hold
+    mode: str = ""  # CLIP or STREAM: as which `soul tune` trained it; empty: nobody told
     left_out: tuple[str, ...] = ()  # groups of tensors that have no place here, and why
     format: int = FORMAT
 

@@ -16,7 +16,7 @@ from torch import nn
 from soul.checkpoints.audio_forms import AUDIO_FRONT
 from soul.checkpoints.layout import open_part
 from soul.checkpoints.licences import home
-from soul.checkpoints.manifest import MANIFEST, Manifest, read_manifest
+from soul.checkpoints.manifest import CLIP, MANIFEST, Manifest, read_manifest
 from soul.checkpoints.modules import (
     EVAE,
     codebook_shape,
@@ -26,12 +26,11 @@ from soul.checkpoints.modules import (
     read,
     shapes_of,
     vae_config,
-    with_audio,
 )
 from soul.checkpoints.parts import DIT, TEXT, VAE
 from soul.checkpoints.sources import CheckpointError, Tensors, open_tensors
 from soul.model.codebook import Codebook
-from soul.model.config import SOUL_5B, ConfigError, SoulConfig, in_clips
+from soul.model.config import DEAF, SOUL_5B, ConfigError, SoulConfig, in_clips
 from soul.model.dit import DiT
 from soul.model.load import CONFIG, WeightsError, read_config
 from soul.model.wan import wav2vec, whisper
@@ -51,6 +50,7 @@ from soul.timebase import FRAME_RATE
 TYPES = {"bf16": torch.bfloat16, "fp32": torch.float32, "fp8": torch.bfloat16}  # to compute in
 EIGHT_BITS = "fp8"
 SUFFIXES = (".safetensors", ".pth")
+EAR_SUFFIXES = (".safetensors", ".bin")
 TAE = "taew2_2"  # a file as it is published
 FULL = "full"
 DECODERS = (FULL, EVAE, TAE)
@@ -91,8 +91,10 @@ class Plan:
 def configured(folder: Path, manifest: Manifest, run: Run) -> SoulConfig:
     """The folder's config with what `run` changes; CheckpointError for what cannot be run.
 
-    A model that is guided was trained on clips, as Wan was, and makes them unless it is told not
-    to; one of few steps is what its config says.
+    Weights make clips or a stream as `run` says, else as they were trained by `soul tune`. Others
+    that are guided were trained on clips, as Wan was; those of few steps are what their config
+    says. Weights without layers that hear run without
+    sound, whatever the config says that they may learn.
     """
     config = read_config(folder)
     for name, found, known in (
@@ -104,9 +106,11 @@ def configured(folder: Path, manifest: Manifest, run: Run) -> SoulConfig:
             expected = ", ".join(map(str, known))
             raise CheckpointError(f"{name} {found!r} is not known; expected one of {expected}")
     check_runnable(config, manifest, folder)
+    if manifest.audio == DEAF:
+        config = replace(config, dit=replace(config.dit, audio_form=DEAF))
     if run.size is not None:
         config = replace(config, image_size=run.size)
-    clips = config.clips or config.guidance != 1 if run.clips is None else run.clips
+    clips = in_clips_by(config, manifest) if run.clips is None else run.clips
     if clips != config.clips:
         config = in_clips(config) if clips else in_stream(config)
     told: dict[str, Any] = {
@@ -117,6 +121,13 @@ def configured(folder: Path, manifest: Manifest, run: Run) -> SoulConfig:
         "fps": run.fps,
     }
     return replace(config, **{name: value for name, value in told.items() if value is not None})
+
+
+def in_clips_by(config: SoulConfig, manifest: Manifest) -> bool:
+    """Whether a folder of which nobody says it makes clips."""
+    if manifest.mode:
+        return manifest.mode == CLIP
+    return config.clips or config.guidance != 1
 
 
 def in_stream(config: SoulConfig) -> SoulConfig:
@@ -242,11 +253,16 @@ def light_of(folder: Path, manifest: Manifest, name: str, channels: int) -> Tens
         if EVAE not in manifest.parts:
             raise CheckpointError(f"{folder} has no eVAE; it has {sorted(manifest.parts)}")
         return open_part(folder, EVAE)
+    return open_tensors(tae_of(folder))
+
+
+def tae_of(folder: Path) -> Path:
+    """The file of the light decoder taew2_2; CheckpointError if it is nowhere."""
     places = [folder, home() / "checkpoints" / TAE]
     files = [place / f"{TAE}{suffix}" for place in places for suffix in SUFFIXES]
     for path in files:
         if path.is_file():
-            return open_tensors(path)
+            return path
     raise CheckpointError(f"no {TAE} at {files[0]}; expected one from soul fetch {TAE}")
 
 
@@ -268,6 +284,15 @@ def ear_of(folder: Path, name: str, told: Path | None) -> Path:
         f"no {name} at {' nor '.join(map(str, places))}; expected one from "
         f"soul fetch {known}, or --ear with its folder"
     )
+
+
+def unlisted(plan: Plan) -> tuple[Path, ...]:
+    """Files that the plan's model is made of and its manifest does not name.
+
+    The listener's, and a taew2_2 if it paints.
+    """
+    heard = [p for p in sorted(plan.ear.iterdir()) if p.name == CONFIG or p.suffix in EAR_SUFFIXES]
+    return (*heard, *((tae_of(plan.folder),) if plan.run.decoder == TAE else ()))
 
 
 def write_down(folder: Path, run: Run, prompts: Iterable[str], keep: bool) -> Scribe:
@@ -294,8 +319,7 @@ def fill(plan: Plan, scribe: Scribe, device: str, told: Callable[[str], None]) -
         values = read(module, tensors, f"{folder}: {what}", device, dtype)
         module.load_state_dict(values, assign=True)
 
-    dit = open_part(folder, DIT)
-    filled(model.dit, with_audio(dit, model.config.dit), "transformer")
+    filled(model.dit, open_part(folder, DIT), "transformer")
     vae = open_part(folder, VAE)
     if plan.light:
         vae = {name: entry for name, entry in vae.items() if not name.startswith("decoder.")}

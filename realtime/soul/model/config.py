@@ -22,16 +22,18 @@ class ConfigError(ValueError):
     """A size that cannot be; the sentence names it and what was expected."""
 
 
-AUDIO_FORMS = ("attention", "packed")
+DEAF = "none"
+AUDIO_FORMS = ("attention", "packed", DEAF)
 EARS = ("whisper", "wav2vec2")
 
 
 @dataclass(frozen=True, slots=True)
 class DiTConfig:
-    """Wan2.2-TI2V's transformer plus sound in one of two forms.
+    """Wan2.2-TI2V's transformer plus sound in one of two forms, or none.
 
     "attention": Soul's audio attention in every block (arXiv 2512.13495). "packed": a latent's
     features in one vector, narrowed and added before some blocks (OmniAvatar, arXiv 2506.18866).
+    "none": Wan's own, which sound does not move.
     """
 
     dim: int = 3072
@@ -57,7 +59,7 @@ class DiTConfig:
         if self.audio_form not in AUDIO_FORMS:
             raise ConfigError(
                 f"dit.audio_form {self.audio_form!r} is not known; "
-                f"expected {' or '.join(AUDIO_FORMS)}"
+                f"expected {', '.join(AUDIO_FORMS)}"
             )
         if (self.audio_form == "packed") != bool(self.audio_blocks):
             raise ConfigError(
@@ -198,9 +200,10 @@ class SoulConfig:
                 f"sink_distance {self.sink_distance} must exceed window {self.window}, "
                 "else the sink shares a position with a context latent"
             )
-        if self.cue_width and self.dit.audio_form == "packed":
+        if self.cue_width and self.dit.audio_form != "attention":
             raise ConfigError(
-                f"cue_width {self.cue_width} does not go with dit.audio_form 'packed', "
+                f"cue_width {self.cue_width} does not go with dit.audio_form "
+                f"{self.dit.audio_form!r}, "
                 "which has no token to tell cues by: expected 0"
             )
         if self.dit.steered and not self.cue_width:

@@ -2,8 +2,8 @@
 
 Parameters carry Wan2.2-TI2V-5B's own names, so its checkpoint loads; what Soul adds is named
 `audio_embedding`, `blocks.N.norm_audio` and `blocks.N.audio_attn`, or `packed_audio` where sound
-is added before some blocks. It knows one chunk at a time and the memory it is handed: not
-sampling, not codebooks, not time of day.
+is added before some blocks; without sound it is Wan's own. It knows one chunk at a time and the
+memory it is handed: not sampling, not codebooks, not time of day.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from soul.model.attention import CrossAttention, Memory, SelfAttention
-from soul.model.config import DiTConfig
+from soul.model.config import DEAF, DiTConfig
 from soul.model.packed import PackedAudio
 from soul.model.rope import rotate, rotation
 from soul.model.window import Context
@@ -146,7 +146,7 @@ class DiT(nn.Module):
         )
         if config.audio_form == "attention":
             self.audio_embedding = nn.Linear(config.audio_dim, dim)
-        else:
+        elif config.audio_form == "packed":
             self.packed_audio = PackedAudio(config)
         self.time_embedding = nn.Sequential(
             nn.Linear(config.freq_dim, dim), nn.SiLU(), nn.Linear(dim, dim)
@@ -178,9 +178,10 @@ class DiT(nn.Module):
         `latent` [B, C + conditions, n, h, w]; `timesteps` in [0, 1000]: [B], [B, n] for each latent
         or [B, tokens]; `text` [B, words, text_dim], padding included: Wan attends to it;
         `audio` [B, k, m, audio_dim], heard by the last k latents, each its own m tokens, or None:
-        the audio layers are passed by; `context` None: nothing is remembered, the latents stand at
-        positions 0 .. n − 1, as in Wan's clips. With `keep` the answer has the chunk's values and
-        its keys, turned to its positions, but unturned without context.
+        the audio layers are passed by, as always where there are none; `context` None: nothing is
+        remembered, the latents stand at positions 0 .. n − 1, as in Wan's clips. With `keep` the
+        answer has the chunk's values and its keys, turned to its positions, but unturned without
+        context.
         """
         n, (rows, columns) = latent.shape[2], (s // self.config.patch for s in latent.shape[-2:])
         x = self.patch_embedding(latent.to(self.dtype)).flatten(2).transpose(1, 2)
@@ -214,7 +215,7 @@ class DiT(nn.Module):
 
     def hear(self, audio: Tensor | None, deaf: int) -> tuple[Sound | None, dict[int, Tensor]]:
         """What blocks attend to, and what is added before some; at least one of them is nothing."""
-        if audio is None:
+        if audio is None or self.config.audio_form == DEAF:
             return None, {}
         if self.config.audio_form == "packed":
             return None, self.packed_audio(audio.to(self.dtype))

@@ -51,6 +51,7 @@ def bench_model(
         "budget_share_p50": float(np.median(totals) / budget_ms),
         "budget_share_p95": float(np.percentile(totals, 95) / budget_ms),
         "realtime_factor": float(np.mean(totals) / budget_ms),
+        "peak_device_memory_bytes": device_memory(device),
     }
 
 
@@ -66,6 +67,15 @@ def run(performer: Performs, chunks: int) -> Iterable[StageTimes]:
             if chunk > SKIPPED:  # `commit` is that of the chunk before, which counts as well
                 yield frames.times
     performer.close(STREAM)
+
+
+def device_memory(device: str) -> int | None:
+    """The most bytes that tensors held on a GPU, those of loading included; None on a CPU."""
+    import torch
+
+    if torch.device(device).type != "cuda":
+        return None
+    return int(torch.cuda.max_memory_allocated(device))
 
 
 def stages(times: list[StageTimes]) -> dict[str, dict[str, float]]:

@@ -18,7 +18,7 @@ from torch.distributed.tensor import DTensor
 
 from soul.checkpoints.layout import cast, finish, open_part, whole, write_part
 from soul.checkpoints.lora import merge, read_pairs
-from soul.checkpoints.manifest import MANIFEST, Manifest, described, read_manifest
+from soul.checkpoints.manifest import CLIP, MANIFEST, STREAM, Manifest, described, read_manifest
 from soul.checkpoints.parts import DIT
 from soul.checkpoints.sources import Tensors, held
 from soul.model.config import SoulConfig, to_dict
@@ -49,7 +49,8 @@ def write_model(
 ) -> Manifest:
     """`source` with what was learned, as the new folder `out`, or nothing at all.
 
-    Pairs are merged into the weights that they change. Matrices become `kind`.
+    Pairs are merged into the weights that they change. Matrices become `kind`. The manifest tells
+    as which they were trained, which `config` is: guided, they would be taken for one of clips.
     """
     old = read_manifest(source / MANIFEST)
     tensors = changed(open_part(source, DIT), learned, lora, out)
@@ -67,6 +68,7 @@ def write_model(
             files=(described(work, CONFIG), *written, *rest),
             parts={DIT: tuple(file.path for file in written), **parts},
             audio=config.dit.audio_form,
+            mode=CLIP if config.clips else STREAM,
         )
         finish(work, manifest)
     return manifest

@@ -205,7 +205,7 @@ def check_model(config: SoulConfig, where: str) -> None:
 def sampled(config: SoulConfig, stage: str, tuning: Tuning) -> SoulConfig:
     """The model of a stage as it is sampled: a distilled one in few steps, without guidance.
 
-    A teacher is sampled as its folder says.
+    A teacher is sampled as its folder says. All are streams, as they were trained.
     """
     if stage == "teacher":
         return config
