@@ -454,12 +454,11 @@ def test_random_weights_depend_on_the_seed_alone() -> None:
 
 def test_a_steered_model_begins_as_one_that_is_not() -> None:
     """The way of the last audio token to the time embedding starts as nought, and is learned."""
-    dit = build(SOUL_TEST, 0).dit
+    dit = build(replace(SOUL_TEST, dit=replace(SOUL_TEST.dit, steered=True)), 0).dit
     latent, times = torch.randn(2, 48, 1, 4, 4), torch.tensor([500.0, 700.0])
     text, audio = torch.randn(2, 24, 16), torch.randn(2, 1, 5, 16)
     before = dit(latent, times, text, audio, None).flow
-    plain = replace(SOUL_TEST.dit, steered=False)
-    other = DiT(plain)
+    other = DiT(SOUL_TEST.dit)
     other.load_state_dict({k: v for k, v in dit.state_dict().items() if "steering" not in k})
     assert torch.equal(other.eval()(latent, times, text, audio, None).flow, before)
     with torch.no_grad():

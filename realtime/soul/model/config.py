@@ -52,7 +52,7 @@ class DiTConfig:
     audio_form: str = "attention"
     audio_blocks: tuple[int, ...] = ()  # packed: before which blocks it is added
     audio_width: int = 32  # packed: of the narrowed vector
-    steered: bool = False  # the last audio token, a cue, is added to the time embedding, too
+    steered: bool = False  # the last audio token (cues' last) is added to the time embedding, too
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "audio_blocks", tuple(self.audio_blocks))  # JSON has lists alone
@@ -206,10 +206,6 @@ class SoulConfig:
                 f"{self.dit.audio_form!r}, "
                 "which has no token to tell cues by: expected 0"
             )
-        if self.dit.steered and not self.cue_width:
-            raise ConfigError(
-                "dit.steered goes with cue_width 1 or more: there is no cue to steer by without"
-            )
         for part, found, told, expected in (
             ("audio.out_dim", self.audio.out_dim, "dit.audio_dim", self.dit.audio_dim),
             ("text.dim", self.text.dim, "dit.text_dim", self.dit.text_dim),
@@ -321,9 +317,7 @@ SOUL_TEST = SoulConfig(
     name="soul-test",
     image_size=64,
     cue_width=8,
-    dit=DiTConfig(
-        dim=48, ffn_dim=64, layers=2, heads=2, text_len=24, text_dim=16, audio_dim=16, steered=True
-    ),
+    dit=DiTConfig(dim=48, ffn_dim=64, layers=2, heads=2, text_len=24, text_dim=16, audio_dim=16),
     audio=AudioConfig(width=16, out_dim=16),
     text=TextConfig(vocabulary=64, dim=16),
     vae=VaeConfig(

@@ -7,6 +7,7 @@ no files; what a large codec keeps is turned by the codec.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from soul.model.manner import Mood
 from soul.model.plain import filled, plain
 from soul.model.sample import Blend, StreamState, Tail
 
@@ -27,6 +28,7 @@ def kept(state: StreamState, painting: Turned) -> dict[str, Any]:
         "window": [window.keys, window.values, window.sink_keys, window.sink_values],
         "written": window.written,
         "bearing": plain(state.bearing),
+        "mood": plain(state.mood),
         "painting": painting(state.painting),
     }
 
@@ -46,4 +48,5 @@ def taken_up(state: StreamState, values: Mapping[str, Any], painting: Turned) ->
     state.tail = None if tail is None else Tail(*tail)
     state.painting = painting(values["painting"])
     filled(state.bearing, values["bearing"])
+    state.mood = None if values["mood"] is None else Mood(*values["mood"])
     return state

@@ -205,6 +205,7 @@ class StreamState:
     bearing: Bearing
     listening: bool = False  # somebody else has the word
     blend: Blend | None = None  # while the words move to a new prompt's
+    mood: Mood | None = None  # that of a prompt which was told since the last commit
     strays: float = 0.0  # share of the last chunk's cells that the codebook pulled back
     chunk: int = 0  # number of the next one
     tail: Tail | None = None  # of clips, after the first
@@ -242,14 +243,13 @@ def open_stream(model: Actor, portrait: Tensor, prompt: str, seed: int) -> Strea
 
 
 def set_prompt(model: Actor, state: StreamState, prompt: str) -> None:
-    """The stream's words begin to move to those of `prompt` at its next `commit`, its bearing at
-    its next `listen`.
+    """The stream's words and bearing begin to move to those of `prompt` at its next `commit`.
 
     Only encodes them: no pass. Told while words still move, they go on from where they are; told
     the prompt that holds or is being moved to, nothing changes.
     """
     new = model.words([prompt])[0]
-    state.bearing.become(model.mood(prompt))
+    state.mood = model.mood(prompt)
     held = state.words if state.blend is None else state.blend.new
     if not torch.equal(new, held):
         state.blend = Blend(state.words, new)
@@ -346,7 +346,7 @@ def commit(model: Actor, states: Sequence[StreamState], latents: Tensor, audio: 
     """Latents become context: strays pulled back, then a clean pass writes keys and values.
 
     Clips need no pass: their last latents are kept. Afterwards words that move to a new prompt's
-    take their next step.
+    take their next step, and the bearing sets out for its mood.
     """
     pulled, strays = model.codebook(latents)
     if model.config.clips:
@@ -360,6 +360,9 @@ def commit(model: Actor, states: Sequence[StreamState], latents: Tensor, audio: 
     for state, share in zip(states, strays.tolist(), strict=True):
         state.strays = share
         state.chunk += 1
+        if state.mood is not None:
+            state.bearing.become(state.mood)
+            state.mood = None
     move_words(model, states)
 
 

@@ -274,8 +274,8 @@ class Lessons:
         with quick(model.device, kind):
             told = clips.heard(model, at)
             sound, prompts = drop(self.config, rng, clips.prompts, told, self.crew.share)
-            deaf = not self.warm or sound is None
-            heard = unheard(model, told) if deaf else sound
+            heard = unheard(model, told) if sound is None else sound
+            heard = heard if self.warm else None
             past = forget(gather(windows, model.config), self.config.forget)
             loss = teach(model, past, clean, heard, prompts, clips.weight[:, at])
         descend(self.checkpoint, loss, self.config.peak)
