@@ -164,9 +164,9 @@ def continued(recipe: Recipe, origin: str) -> Recipe:
         origin=origin,
         listener=replace(recipe.listener, length=Length(1600), peak=8e-4),
         light=replace(recipe.light, length=Length(1500), peak=2e-4),
-        match=replace(recipe.match, length=Length(150)),
+        match=replace(recipe.match, length=Length(120)),
         teacher=replace(recipe.teacher, length=Length(2000), peak=6e-4, warm_start=0.0),
-        student=replace(recipe.student, length=Length(600)),
+        student=replace(recipe.student, length=Length(500)),
     )
 
 
