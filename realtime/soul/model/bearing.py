@@ -23,14 +23,19 @@ SPEAKING_LIMIT = 0.6
 _ARRIVES = FRAME_RATE // 2  # frames in which a stream leaves its portrait's own pose
 _TURN = 0.12  # a frame, towards listening or back
 _MOVES = 1.0 / 12  # a frame, of the way to a new mood: 480 ms
-_PULSE = 14  # frames of what a stress moves
+PULSE = 14  # frames of what a stress moves
 _LATEST = 0.3  # seconds within which a new mood shows in where the eyes rest and in gestures
+
+
+def arch(length: int) -> Curve:
+    """Half a wave [length], up to 1 and back."""
+    return np.asarray(np.sin(np.pi * (np.arange(length) + 0.5) / length))
 
 
 def nod(rng: np.random.Generator) -> Curve:
     """One nod or two, the second smaller."""
     length = int(rng.integers(10, 14))
-    one = -rng.uniform(0.16, 0.3) * np.square(np.sin(np.pi * (np.arange(length) + 0.5) / length))
+    one = -rng.uniform(0.16, 0.3) * np.square(arch(length))
     return one if rng.random() < 0.5 else np.concatenate((one, 0.6 * one))
 
 
@@ -46,7 +51,7 @@ def shake(rng: np.random.Generator) -> Curve:
 def hump(rng: np.random.Generator) -> Curve:
     """Up to 1 and back within one to two seconds."""
     length = int(rng.integers(FRAME_RATE, 2 * FRAME_RATE))
-    return np.square(np.sin(np.pi * (np.arange(length) + 0.5) / length))
+    return np.square(arch(length))
 
 
 def averted(rng: np.random.Generator, mood: Mood, always: float) -> tuple[float, float]:
@@ -106,12 +111,11 @@ class Pulses:
     """Short curves that have begun at different times, added up."""
 
     def __init__(self) -> None:
-        self._ahead = np.zeros(_PULSE)
+        self._ahead = np.zeros(PULSE)
 
     def begin(self, height: float, power: int) -> None:
         """One more begins with the next frame: an arch to `power`, up to `height` and back."""
-        arch = np.sin(np.pi * (np.arange(_PULSE) + 0.5) / _PULSE)
-        self._ahead = self._ahead + height * arch**power
+        self._ahead = self._ahead + height * arch(PULSE) ** power
 
     def next(self) -> float:
         """The next frame's sum."""
@@ -223,7 +227,6 @@ class Bearing:
         self._uneven = 0.03 * float(rng.standard_normal())
         self._period, self._depth = rng.uniform(3.0, 4.0) * FRAME_RATE, rng.uniform(0.5, 0.9)
         self._phase = float(rng.random())
-        self.blink = 1.0  # the last frame's lids, as a share of their resting opening
 
     def become(self, mood: Mood) -> None:
         """Another mood from the next frame on; the way there takes half a second."""
@@ -245,7 +248,6 @@ class Bearing:
         yaw, pitch, roll = self._head(now, drift)
         x, y = self._eyes.next(now)
         lids = float(np.clip(now.eye + 0.03 * drift["eye"] + 0.2 * min(y, 0.0), 0.4, 1.0))
-        self.blink = self._blinks.next(1)[0]
         brow = now.brow + self._lifts.next() + 0.06 * drift["brow"]
         brow += 0.3 * self._heard * self._raises.next()
         uneven = 0.04 * drift["uneven"] + self._uneven
@@ -254,7 +256,7 @@ class Bearing:
         moved = (x - WITH_HEAD * yaw, y, yaw, pitch, roll, brow + uneven, brow - uneven, smile)
         eased = self._arrive()
         told = [float(np.clip(eased * value, -1.0, 1.0)) for value in moved]
-        lids = (1.0 + eased * (lids - 1.0)) * self.blink
+        lids = (1.0 + eased * (lids - 1.0)) * self._blinks.next(1)[0]
         return [lids, float(listening), *told, self._breathe()]
 
     def _now(self, listening: bool) -> Mood:

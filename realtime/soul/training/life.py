@@ -14,9 +14,11 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from soul.model.bearing import (
     IDLE_LIMIT,
+    PULSE,
     SPEAKING_LIMIT,
     WITH_HEAD,
     Shape,
+    arch,
     averted,
     hump,
     nod,
@@ -205,7 +207,7 @@ def _nods(rng: np.random.Generator, mood: Mood, voice: Prosody, frames: int) -> 
     for frame in voice.stresses[rng.random(len(voice.stresses)) < min(1.0, 2.2 * mood.nod)]:
         length = int(rng.integers(10, 14))
         depth = rng.uniform(0.08, 0.16) * np.sqrt(mood.head) * voice.loudness[frame]
-        shape = -depth * np.square(np.sin(np.pi * (np.arange(length) + 0.5) / length))
+        shape = -depth * np.square(arch(length))
         end = min(frames, frame + length)
         curve[frame:end] += shape[: end - frame]
     return curve
@@ -233,8 +235,8 @@ def _brows(rng: np.random.Generator, mood: Mood, voice: Prosody) -> tuple[Curve,
     rise = 0.5 * mood.vivid * np.maximum(voice.pitch, 0.0)
     for frame in voice.stresses:
         height = mood.vivid * rng.uniform(0.1, 0.24) * voice.loudness[frame]
-        shape = height * np.sin(np.pi * (np.arange(14) + 0.5) / 14)
-        end = min(frames, frame + 14)
+        shape = height * arch(PULSE)
+        end = min(frames, frame + PULSE)
         rise[frame:end] += shape[: end - frame]
     common = mood.brow + gaussian_filter1d(rise, 1.5) + 0.06 * _drift(rng, frames, 2.0)
     uneven = 0.04 * _drift(rng, frames, 2.0) + 0.03 * rng.standard_normal()
