@@ -137,8 +137,17 @@ def test_shards_hold_no_more_than_they_may(source: Path, converted: Path, tmp_pa
 
 
 def test_a_students_file_takes_the_rest_from_its_base(source: Path, tmp_path: Path) -> None:
+    """A file as LongLive 2 writes it (scripts/merge_lora_generator.py at its state of 2026-08-07):
+    Wan's own names behind `model.`, for its causal blocks add none, and notes beside them."""
     tensors = made.dit_tensors(seed=9)
-    wrapped = {"generator": {f"model.{k}": v for k, v in tensors.items()}, "step": 3}
+    wrapped = {
+        "generator": {f"model.{k}": v for k, v in tensors.items()},
+        "checkpoint_format": "longlive_generator_merged_lora",
+        "source_generator_ckpt": "ar.pt",
+        "model_name": None,
+        "dtype": "bfloat16",
+        "merged_lora": True,
+    }
     (tmp_path / "student").mkdir()
     torch.save(wrapped, tmp_path / "student" / "model_bf16.pt")
     options = replace(EXACT, base=source)

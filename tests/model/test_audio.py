@@ -14,6 +14,7 @@ from soul.model.audio import (
     log_mel,
     mel_filters,
     mel_to_hz,
+    quietest,
     scaled,
     windows,
 )
@@ -131,3 +132,30 @@ def test_the_encoder_hears_every_part_of_its_window_and_no_other_row() -> None:
         after = encoder(changed)
         assert not torch.allclose(after[1], before[1])
         torch.testing.assert_close(after[0], before[0])
+
+
+def test_a_hiss_that_is_always_there_is_hardly_heard_above_it() -> None:
+    """Ten times the power of a steady hiss moves every level by 0.25, and what is above it not."""
+    hiss = torch.randn(1, 32_000, generator=torch.Generator().manual_seed(0)) * 0.01
+    for gain in (1.0, math.sqrt(10)):
+        mel = log_mel(hiss * gain, 80)
+        above = mel - quietest(mel)
+        assert 0 <= above.mean() < 0.15
+    assert (quietest(log_mel(hiss * math.sqrt(10), 80)) - quietest(log_mel(hiss, 80))).mean() > 0.2
+    spoken = hiss.clone()
+    spoken[0, 20_000:24_000] += 0.3 * torch.sin(0.4 * torch.arange(4000))
+    assert torch.equal(quietest(log_mel(spoken, 80)), quietest(log_mel(hiss, 80)))
+
+
+def test_levels_are_heard_twice_where_noise_is_known() -> None:
+    """The first convolution sees each band and how far it is above the quietest it was."""
+    config = AudioConfig(mels=80, noise_mels=40, width=8, out_dim=4)
+    encoder = AudioEncoder(config)
+    assert encoder.conv1.in_channels == 160
+    assert config.tokens == AudioConfig(width=8, out_dim=4).tokens == 13
+    heard: list[torch.Tensor] = []
+    encoder.conv1.register_forward_pre_hook(lambda _, given: heard.append(given[0]))
+    mel = torch.randn(2, 80, config.window_mels)
+    assert encoder.encode(mel).shape == (2, 13, 4)
+    own = mel[..., 40:]
+    assert torch.equal(heard[0], torch.cat((own, own - quietest(mel)), 1))

@@ -143,7 +143,7 @@ def test_audio_layers_that_let_nothing_through_leave_the_answer_as_it_is(model: 
 def test_soul_mini_is_small() -> None:
     with torch.device("meta"):
         mini = Soul(SOUL_MINI)
-    assert 5_000_000 < sum(p.numel() for p in mini.parameters()) < 10_500_000
+    assert 5_000_000 < sum(p.numel() for p in mini.parameters()) < 11_500_000
     assert {n.split(".")[0] for n in mini.state_dict()} == {
         "encoder", "decoder", "audio", "text", "dit", "codebook", "cues",
         "reader",
@@ -452,9 +452,10 @@ def test_random_weights_depend_on_the_seed_alone() -> None:
     assert not torch.equal(first, weight(8))
 
 
-def test_a_steered_model_begins_as_one_that_is_not() -> None:
-    """The way of the last audio token to the time embedding starts as nought, and is learned."""
-    dit = build(replace(SOUL_TEST, dit=replace(SOUL_TEST.dit, steered=True)), 0).dit
+@pytest.mark.parametrize("count", [1, 3, 7])
+def test_a_steered_model_begins_as_one_that_is_not(count: int) -> None:
+    """The way of the last audio tokens to the time embedding starts as nought, and is learned."""
+    dit = build(replace(SOUL_TEST, dit=replace(SOUL_TEST.dit, steered=count)), 0).dit
     latent, times = torch.randn(2, 48, 1, 4, 4), torch.tensor([500.0, 700.0])
     text, audio = torch.randn(2, 24, 16), torch.randn(2, 1, 5, 16)
     before = dit(latent, times, text, audio, None).flow
@@ -470,3 +471,20 @@ def test_a_steered_model_begins_as_one_that_is_not() -> None:
     assert not torch.allclose(after, before)
     assert not torch.allclose(steered[0], after[0])
     assert torch.equal(steered[1], after[1])
+
+
+def test_tokens_that_are_not_there_do_not_steer() -> None:
+    """Without sound the cues alone are told: they steer as they do behind sound that is nought."""
+    config = replace(SOUL_TEST.dit, steered=4)
+    torch.manual_seed(0)
+    dit = DiT(config)
+    with torch.no_grad():
+        dit.steering.weight.normal_()
+    cues = torch.randn(2, 1, 3, 16)
+    behind = torch.cat((torch.zeros(2, 1, 9, 16), cues), 2)
+    assert torch.equal(dit.steer(cues), dit.steer(behind))
+    first = behind.clone()
+    first[:, :, -5] = 1.0  # the fifth from the end: none of the four
+    assert torch.equal(dit.steer(first), dit.steer(behind))
+    first[:, :, -4] = 1.0
+    assert not torch.allclose(dit.steer(first), dit.steer(behind))

@@ -16,13 +16,14 @@ from soul.training.autoencoder import (
     PaintConfig,
     corner,
     draw_example,
+    draw_start,
     new_autoencoder,
     new_light,
     show,
     train_painter,
 )
 from soul.training.dataset import Bank, BankConfig, shapes
-from soul.training.motion import CHANNELS
+from soul.training.motion import CHANNELS, COLUMN
 from soul.training.progress import Length
 
 TINY = PaintConfig(length=Length(6), batch=2, crop=32, save_every=2)
@@ -98,6 +99,41 @@ def test_crops_of_picture_flow_and_boxes_are_one_place() -> None:
             assert heavy.min(0).values.tolist() == [max(0, 16 - y), max(0, 16 - x)]
 
 
+def test_crops_on_an_eye_look_for_blinks_and_glances() -> None:
+    """Of 24 frames one blinks and one looks aside, and half of the crops and more show them."""
+    bank = random_bank(frames=24)
+    bank.motion[:] = 0.5
+    bank.motion[:, 10, COLUMN["eye_left"]] = 0.0  # in the second latent after the first: pair 1
+    bank.motion[:, 21, COLUMN["gaze_x"]] = 0.9  # pair 4
+    rng = np.random.default_rng(0)
+    starts = np.array([draw_start(bank, rng, 0, on_eye=True) for _ in range(400)])
+    assert set(starts % 4) == {0}
+    assert np.mean(starts == 4) > 0.4
+    assert np.mean(starts == 16) > 0.4
+    anywhere = np.array([draw_start(bank, rng, 0, on_eye=False) for _ in range(400)])
+    assert np.mean(np.isin(anywhere, (4, 16))) < 0.5
+
+
+def test_a_clip_without_blink_or_glance_is_cropped_anywhere() -> None:
+    bank = random_bank(frames=24)
+    bank.motion[:] = 0.5
+    rng = np.random.default_rng(0)
+    assert {draw_start(bank, rng, 0, on_eye=True) for _ in range(200)} == {0, 4, 8, 12, 16}
+
+
+def test_what_another_run_has_learned_goes_on(bank: Bank) -> None:
+    """Its weights and the scale of its latents, which one batch does not overthrow."""
+    first, second = (new_autoencoder(SOUL_TEST.vae, seed) for seed in (0, 1))
+    first.latents(drawn(bank).frames, drawn(bank).place)
+    second.go_on(first.encoder, first.decoder)
+    assert torch.equal(second.decoder.head.weight, first.decoder.head.weight)
+    before = second.encoder.mean.clone()
+    assert torch.equal(before, first.encoder.mean)
+    second.latents(torch.ones_like(drawn(bank).frames), drawn(bank).place)
+    raw = second.encoder.raw(torch.ones_like(drawn(bank).frames), drawn(bank).place)
+    torch.testing.assert_close(second.encoder.mean, before.lerp(raw.mean((0, 2, 3)), 0.01))
+
+
 def test_a_step_is_drawn_from_its_number_alone(bank: Bank) -> None:
     first, again = (draw_example(bank, np.random.default_rng([0, 7]), 2, 32) for _ in range(2))
     assert torch.equal(first.frames, again.frames)
@@ -118,7 +154,8 @@ def test_frames_flow_and_motion_are_of_one_moment() -> None:
         shown = ((example.frames[0, :, 0, 0, 0] + 1) * 127.5).round().tolist()
         earlier = ((example.before[0, :, 0, 0, 0] + 1) * 127.5).round().tolist()
         assert example.flow[:, 0, 0, 0].tolist() == shown
-        assert example.motion.view(4, -1)[:, 0].tolist() == shown
+        told = example.motion.view(4, -1)[:, 0] * float(bank.spread[0])
+        assert told.tolist() == pytest.approx(shown)
         assert [t + 4 for t in earlier] == shown
         assert shown[0] % 4 == 0  # a latent's four
 

@@ -33,7 +33,7 @@ def spoken(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     mouth = rng.random((3, 75, len(MOUTH))).astype(np.float32)
     loud = mouth[..., 0].repeat(640, 1)
-    pcm = (rng.standard_normal(loud.shape) * loud * 0.3).astype(np.float16)
+    pcm = (rng.standard_normal((3, 2, 48_000)) * loud[:, None] * 0.3).astype(np.float16)
     np.savez(tmp_path / "speech.npz", pcm=pcm, mouth=mouth)
     return tmp_path
 
@@ -42,7 +42,8 @@ def test_a_take_is_the_same_whenever_it_is_made() -> None:
     config = ListenerConfig(seconds=2.0)
     pcm, mouth = make_take(config, 1)  # eSpeak's, which remembers unless it is loaded anew
     assert pcm.dtype == np.float16
-    assert pcm.shape == (32_000,)
+    assert pcm.shape == (4, 32_000)  # through four microphones
+    assert not np.array_equal(pcm[0], pcm[1])
     assert mouth.shape == (50, len(MOUTH))
     make_take(config, 2)
     again, _ = make_take(config, 1)
@@ -56,7 +57,7 @@ def test_the_mouths_channels_are_what_is_told() -> None:
     assert listener(torch.zeros(5, SOUL_TEST.window_samples)).shape == (5, 4, 6)
 
 
-@pytest.mark.parametrize("chunk", [3, 7])
+@pytest.mark.parametrize("chunk", [0, 1, 3, 7])
 def test_training_hears_what_serving_hears(chunk: int) -> None:
     pcm = torch.randn(2, 30_000)
     audio = SOUL_TEST.audio
@@ -122,7 +123,7 @@ def test_speech_that_is_not_whole_is_not_there(
     monkeypatch.undo()
     make_speech(tmp_path / "speech.npz", ListenerConfig(takes=1, seconds=1.0), 1)
     assert [path.name for path in tmp_path.glob("*.npz")] == ["speech.npz"]
-    assert np.load(tmp_path / "speech.npz")["pcm"].shape == (1, 16_000)
+    assert np.load(tmp_path / "speech.npz")["pcm"].shape == (1, 4, 16_000)
 
 
 def test_what_is_told_stays_on_the_listeners_device() -> None:

@@ -60,14 +60,27 @@ def log_mel(pcm: Tensor, mels: int) -> Tensor:
     return scaled(mel_level(pcm, mels), CEILING)
 
 
+def quietest(mel: Tensor) -> Tensor:
+    """`mel` [B, mels, n] → the lowest level of each band, held for 80 ms: [B, mels, 1].
+
+    What a microphone hisses between two sounds is the room's, not a voice's (the idea of minimum
+    statistics: Martin 2001).
+    """
+    return F.avg_pool1d(mel, 8, 4).amin(-1, keepdim=True)
+
+
 class AudioEncoder(nn.Module):
-    """[B, window_samples] → tokens [B, n, out_dim]; sees its own window and nothing else."""
+    """[B, window_samples] → tokens [B, n, out_dim]; sees its own window and nothing else.
+
+    With `noise_mels` every level is heard twice: as it is, and above what is always there.
+    """
 
     def __init__(self, config: AudioConfig) -> None:
         super().__init__()
         w = config.width
         self.mels = config.mels
-        self.conv1 = nn.Conv1d(config.mels, w, 3, padding=1)
+        self.noise_mels = config.noise_mels
+        self.conv1 = nn.Conv1d(config.mels * (2 if config.noise_mels else 1), w, 3, padding=1)
         self.conv2 = nn.Conv1d(w, w, 3, stride=2, padding=1)
         self.conv3 = nn.Conv1d(w, w, 3, padding=1)
         self.conv4 = nn.Conv1d(w, w, 3, stride=2, padding=1)
@@ -81,6 +94,9 @@ class AudioEncoder(nn.Module):
 
     def encode(self, mel: Tensor) -> Tensor:
         """[B, mels, window_mels] → [B, n, out_dim]."""
+        if self.noise_mels:
+            own = mel[..., self.noise_mels :]
+            mel = torch.cat((own, own - quietest(mel)), 1)
         x = F.gelu(self.conv2(F.gelu(self.conv1(mel))))
         x = F.gelu(self.conv4(x + F.gelu(self.conv3(x)))).transpose(1, 2)
         return self.out(self.norm(x + self.place))  # type: ignore[no-any-return]

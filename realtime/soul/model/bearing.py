@@ -77,11 +77,11 @@ class Drift:
 
     def next(self) -> float:
         """The next frame's value."""
-        size = len(self._noise)
-        self._noise[self._at] = self._rng.standard_normal()
-        self._at = (self._at + 1) % size
-        newest = np.concatenate((self._noise[self._at :], self._noise[: self._at]))
-        return float(newest @ self._weights)
+        noise, weights = self._noise, self._weights
+        noise[self._at] = self._rng.standard_normal()
+        self._at = (self._at + 1) % len(noise)
+        older = len(noise) - self._at
+        return float(noise[self._at :] @ weights[:older] + noise[: self._at] @ weights[older:])
 
 
 class Gestures:

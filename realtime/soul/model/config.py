@@ -52,7 +52,7 @@ class DiTConfig:
     audio_form: str = "attention"
     audio_blocks: tuple[int, ...] = ()  # packed: before which blocks it is added
     audio_width: int = 32  # packed: of the narrowed vector
-    steered: bool = False  # the last audio token (cues' last) is added to the time embedding, too
+    steered: int = 0  # audio tokens, the last (cues' are) first, that steer the time embedding, too
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "audio_blocks", tuple(self.audio_blocks))  # JSON has lists alone
@@ -82,6 +82,7 @@ class AudioConfig:
     """Whisper's log-mel, and how much of it one chunk hears."""
 
     mels: int = 80
+    noise_mels: int = 0  # before those of `past_mels`: only how quiet it was there is heard
     past_mels: int = 32  # 320 ms before the chunk
     future_mels: int = 3  # the last mel frame that is heard starts this far behind the chunk
     width: int = 192
@@ -95,16 +96,16 @@ class AudioConfig:
 
     @property
     def window_mels(self) -> int:
-        return self.past_mels + MELS_PER_LATENT + self.future_mels
+        return self.noise_mels + self.past_mels + MELS_PER_LATENT + self.future_mels
 
     @property
     def tokens(self) -> int:
         """Audio tokens of one chunk: two convolutions halve the mel frames, rounding up."""
-        return (self.window_mels + 3) // 4
+        return (self.window_mels - self.noise_mels + 3) // 4
 
     @property
     def past_samples(self) -> int:
-        return self.past_mels * MEL_HOP + MEL_WINDOW // 2
+        return (self.noise_mels + self.past_mels) * MEL_HOP + MEL_WINDOW // 2
 
     @property
     def lookahead_samples(self) -> int:
@@ -306,8 +307,9 @@ SOUL_MINI = SoulConfig(
         text_len=24,
         text_dim=64,
         audio_dim=256,
-        steered=True,
+        steered=16,  # all of them: 13 of sound, 3 of cues
     ),
+    audio=AudioConfig(noise_mels=150),
 )
 # The same parts over four times as many tokens: nothing is wider, and every weight has the shape of
 # soul-mini's. The levels of noise are Soul-5B's at this size: among more cells that tell the same,
@@ -318,7 +320,7 @@ SOUL_TEST = SoulConfig(
     image_size=64,
     cue_width=8,
     dit=DiTConfig(dim=48, ffn_dim=64, layers=2, heads=2, text_len=24, text_dim=16, audio_dim=16),
-    audio=AudioConfig(width=16, out_dim=16),
+    audio=AudioConfig(noise_mels=20, width=16, out_dim=16),
     text=TextConfig(vocabulary=64, dim=16),
     vae=VaeConfig(
         encoder_width=8, decoder_trunk=16, decoder_width=8, light_trunk=16, light_width=8

@@ -153,7 +153,7 @@ class DiT(nn.Module):
         )
         self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(dim, 6 * dim))
         if config.steered:
-            self.steering = nn.Linear(config.audio_dim, dim)
+            self.steering = nn.Linear(config.steered * config.audio_dim, dim)
             for parameter in self.steering.parameters():
                 nn.init.zeros_(parameter)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
@@ -189,9 +189,7 @@ class DiT(nn.Module):
             timesteps = timesteps.unsqueeze(1)
         emb = self.time_embedding(sinusoid(timesteps, self.config.freq_dim).to(x.dtype))
         if self.config.steered and audio is not None:
-            emb = emb + F.pad(
-                self.steering(audio[..., -1, :].to(x.dtype)), (0, 0, n - audio.shape[1], 0)
-            )
+            emb = emb + F.pad(self.steer(audio.to(x.dtype)), (0, 0, n - audio.shape[1], 0))
         time = self.time_projection(emb).unflatten(-1, (6, -1))
         words = self.text_embedding(text.to(self.dtype))
         deaf = 0 if audio is None else (n - audio.shape[1]) * rows * columns
@@ -212,6 +210,14 @@ class DiT(nn.Module):
                 values.append(value)
         flow = self.unpatch(self.head(x, emb), rows, columns)
         return Pass(flow, stacked(keys), stacked(values))
+
+    def steer(self, audio: Tensor) -> Tensor:
+        """What the last `steered` tokens of [B, k, m, audio_dim] add to the time embedding:
+        [B, k, dim]. Where there are fewer, those before them say nothing."""
+        last = audio[..., -self.config.steered :, :]
+        missing = self.config.steered - last.shape[-2]
+        steering: Tensor = self.steering(F.pad(last, (0, 0, missing, 0)).flatten(-2))
+        return steering
 
     def hear(self, audio: Tensor | None, deaf: int) -> tuple[Sound | None, dict[int, Tensor]]:
         """What blocks attend to, and what is added before some; at least one of them is nothing."""

@@ -33,10 +33,14 @@ from soul.training.motion import CHANNELS, COLUMN
 from soul.training.progress import Length, Progress, learning_rate, sheet
 
 PAIR = 2  # latents of one example: the second is painted, the first is the decoder's memory
-GAINS = torch.tensor([5.0, 4.0, 4.0])  # mouth, eyes
+GAINS = torch.tensor([5.0, 8.0, 8.0])  # mouth, eyes
 RECODED = 0.6  # share of examples that are painted from what the student would say
 OTHER = 0.35  # share of examples whose reference is another frame of the clip, not the portrait
-ON_BLINKS = 0.5  # share of crops on an eye that are taken where the clip blinks, if it does
+WHERE = (0.4, 0.18, 0.18, 0.24)  # shares of crops on the mouth, on either eye, anywhere
+TOLD_WHERE = (0.2, 0.4, 0.4, 0.0)  # while the encoder learns alone: least of all moves an iris
+ON_BLINKS = 0.4  # share of crops on an eye that are taken where the clip blinks, if it does
+ON_GLANCES = 0.4  # and where it looks farthest from where it usually looks
+SETTLED = 100  # batches after which the scale of latents hardly moves
 ON_MOUTH = ("mouth_open", "mouth_wide", "lips_press", "jaw", "teeth", "tongue", "smile")
 ON_EYES = ("eye_left", "eye_right", "gaze_x", "gaze_y", "brow_left", "brow_right")
 
@@ -49,7 +53,8 @@ class PaintConfig:
     batch: int = 6
     crop: int = 128  # pixels; no more than the picture has
     tell_first: float = 0.0  # share of the stage in which the encoder alone learns to be told from
-    tell_batch: int = 16
+    tell_batch: int = 24
+    tell_crop: int = 64  # pixels: an eye or a mouth with what is around it
     peak: float = 6e-4
     noise: float = 0.6  # largest deviation of the noise added to latents
     save_every: int = 250
@@ -65,7 +70,7 @@ class Example:
     flow: Tensor  # [B·4, 2, s/8, s/8] in pixels, of `frames` like all that follows
     steered: Tensor  # [B·4, 1, 1, 1], 1 where `flow` is known: from the neutral portrait alone
     weight: Tensor  # [B·4, 1, s, s]
-    motion: Tensor  # [B, 4·17, 1, 1], the world's own channels
+    motion: Tensor  # [B, 4·17, 1, 1], the world's own channels, in their deviations
     cells: Tensor  # [B, 4·17, s/16, s/16], 1 where a latent cell lies on what a channel moves
     place: Tensor  # [B, 14, s/16, s/16], where the crop's cells lie in the picture
     recoded: Tensor | None = None  # [B, 48, s/16, s/16], `frames` as the student would say them
@@ -96,14 +101,22 @@ def corner(rng: np.random.Generator, box: np.ndarray, crop: int, size: int) -> t
 def draw_start(bank: Bank, rng: np.random.Generator, clip: int, on_eye: bool) -> int:
     """The first frame of a random pair of latents of `clip`.
 
-    Blinks fill 4 % of the frames, too few to learn lids from: see `ON_BLINKS`.
+    Blinks fill 4 % of the frames, and most eyes look ahead: too few to learn lids and irises from,
+    see `ON_BLINKS` and `ON_GLANCES`.
     """
     last = bank.config.latents - PAIR + 1
-    if on_eye and rng.random() < ON_BLINKS:
-        lids = bank.motion[clip, FRAMES_PER_LATENT:, COLUMN["eye_left"]]
-        shut = (lids < 0.5 * np.median(lids)).reshape(last, FRAMES_PER_LATENT).any(1)
-        if shut.any():
-            return FRAMES_PER_LATENT * int(rng.choice(np.flatnonzero(shut)))
+    if on_eye:
+        why, motion = rng.random(), bank.motion[clip, FRAMES_PER_LATENT:]
+        if why < ON_BLINKS:
+            lids = motion[:, COLUMN["eye_left"]]
+            wanted = lids < 0.5 * np.median(lids)
+        else:
+            gaze = motion[:, [COLUMN["gaze_x"], COLUMN["gaze_y"]]]
+            away = np.abs(gaze - np.median(gaze, 0)).max(-1)
+            wanted = (away > np.quantile(away, 0.8)) & (why < ON_BLINKS + ON_GLANCES)
+        starts = np.flatnonzero(wanted.reshape(last, FRAMES_PER_LATENT).any(1))
+        if starts.size:
+            return FRAMES_PER_LATENT * int(rng.choice(starts))
     return FRAMES_PER_LATENT * int(rng.integers(last))
 
 
@@ -113,6 +126,7 @@ def draw_example(
     batch: int,
     crop: int,
     recoded: NDArray[np.float16] | None = None,
+    where: tuple[float, ...] = WHERE,
 ) -> Example:
     """Random pairs of latents, cropped around the mouth, an eye, or anywhere.
 
@@ -122,12 +136,12 @@ def draw_example(
     """
     size, count = bank.config.size, PAIR * FRAMES_PER_LATENT
     crop = min(crop, size)
-    portraits, frames, flows, boxes, motions, where, said = [], [], [], [], [], [], []
+    portraits, frames, flows, boxes, motions, lie, said = [], [], [], [], [], [], []
     steered = []
     whole = places(size // 16, size // 16)[0]
     for _ in range(batch):
         clip = int(rng.integers(bank.config.clips))
-        which = int(rng.choice(4, p=(0.45, 0.12, 0.13, 0.3)))
+        which = int(rng.choice(4, p=where))
         start = draw_start(bank, rng, clip, on_eye=which in (1, 2))
         box = bank.boxes[clip, start, which] if which < 3 else np.tile(rng.uniform(0, size, 2), 2)
         x, y = corner(rng, box, crop, size)
@@ -143,9 +157,9 @@ def draw_example(
         f, c = FLOW_STRIDE, crop // FLOW_STRIDE
         flows.append(bank.flow[clip, now, y // f : y // f + c, x // f : x // f + c])
         boxes.append(bank.boxes[clip, now] - np.array([x, y, x, y], np.float32))
-        motions.append(bank.motion[clip, now])
+        motions.append(bank.motion[clip, now] / bank.spread)
         cells = np.s_[:, y // 16 : (y + crop) // 16, x // 16 : (x + crop) // 16]
-        where.append(whole[cells])
+        lie.append(whole[cells])
         if recoded is not None:
             said.append(recoded[clip, start // FRAMES_PER_LATENT + 1][cells])
     seen = from_bytes(np.stack(frames))
@@ -158,7 +172,7 @@ def draw_example(
         region_weight(torch.from_numpy(np.stack(boxes)).flatten(0, 1), GAINS, crop, crop),
         torch.from_numpy(np.stack(motions)).view(batch, -1, 1, 1),
         channel_cells(torch.from_numpy(np.stack(boxes)), crop // 16),
-        torch.stack(where),
+        torch.stack(lie),
         torch.from_numpy(np.stack(said)).float() if said else None,
     )
 
@@ -195,6 +209,12 @@ class Painter(nn.Module):
     def device(self) -> torch.device:
         return self.batches.device
 
+    def go_on(self, encoder: Encoder, decoder: Decoder) -> None:
+        """From what another run has learned, the scale of its latents included."""
+        self.encoder.load_state_dict(encoder.state_dict())
+        self.decoder.load_state_dict(decoder.state_dict())
+        self.batches.fill_(SETTLED)
+
     def freeze_encoder(self) -> None:
         """From now on the decoder learns alone."""
         self.encoder.requires_grad_(False)
@@ -208,7 +228,7 @@ class Painter(nn.Module):
         raw = self.encoder.raw(frames, place).float()
         with torch.no_grad():
             # The first batches count fully: a scale that creeps in would be a moving target.
-            share = max(0.01, 1 / float(self.batches.add_(1)))
+            share = max(1 / SETTLED, 1 / float(self.batches.add_(1)))
             self.encoder.mean.lerp_(raw.mean((0, 2, 3)), share)
             self.encoder.deviation.lerp_(raw.std((0, 2, 3)).clamp_min(1e-3), share)
         mean, deviation = self.encoder.mean.clone(), self.encoder.deviation.clone()
@@ -217,10 +237,11 @@ class Painter(nn.Module):
     def told(self, latents: Tensor, pivotal: Tensor, example: Example) -> Tensor:
         """How badly the world's channels can be told, cell by cell, from a latent and the pivotal.
 
-        It teaches the encoder to keep what moves where the DiT and the decoders can read it.
+        It teaches the encoder to keep what moves where the DiT and the decoders can read it. In
+        deviations, or a gaze, which moves little and few pixels, would not be kept at all.
         """
         told = self.tell(torch.cat((latents, pivotal), 1)).float()
-        error = F.smooth_l1_loss(told, example.motion.expand_as(told), beta=0.1, reduction="none")
+        error = F.smooth_l1_loss(told, example.motion.expand_as(told), beta=0.5, reduction="none")
         return (error * example.cells).sum() / example.cells.sum().clamp_min(1)
 
     def pair(self, example: Example, noise: float) -> tuple[Tensor, Tensor]:
@@ -252,7 +273,7 @@ class Painter(nn.Module):
         found = losses(painted, example)
         if self.learn_encoder:
             found["told"] = self.told(latents, pivotal, example)
-            found["total"] = found["total"] + 2.0 * found["told"]
+            found["total"] = found["total"] + found["told"]
         return found
 
 
@@ -286,8 +307,11 @@ def train_painter(
     for step in progress.run():
         rng = np.random.default_rng([seed, step])
         telling = progress.fraction < config.tell_first
-        batch = config.tell_batch if telling else config.batch
-        example = draw_example(bank, rng, batch, config.crop, recoded).to(painter.device)
+        if telling:
+            example = draw_example(bank, rng, config.tell_batch, config.tell_crop, None, TOLD_WHERE)
+        else:
+            example = draw_example(bank, rng, config.batch, config.crop, recoded)
+        example = example.to(painter.device)
         rate = learning_rate(progress.fraction, config.peak)
         found = improve(painter, optimizer, example, config.noise, rate, telling)
         progress.add(**found)

@@ -6,7 +6,7 @@ trains. Everything about clip n follows from the bank's seed and n, so any machi
 
 import json
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -92,6 +92,11 @@ class Bank:
     listening: NDArray[np.bool_]
     prompts: tuple[str, ...]
 
+    @cached_property
+    def spread(self) -> NDArray[np.float32]:
+        """How far each of the 17 channels of motion strays from its mean: [17]."""
+        return np.asarray(self.motion.std((0, 1)).clip(0.05), np.float32)
+
 
 def rng_of(config: BankConfig, clip: int) -> np.random.Generator:
     """The generator that everything of one clip is drawn from."""
@@ -107,7 +112,10 @@ def draw_clip(folder: Path, config: BankConfig, clip: int) -> str:
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in ARRAYS}
     arrays["portraits"][clip] = artist.frame(neutral(1)[0])
     arrays["motion"][clip] = performance.motion[: config.frames]
-    arrays["pcm"][clip] = [pcm[: config.samples] for pcm in microphones(config, clip, performance)]
+    arrays["pcm"][clip] = [
+        pcm[: config.samples]
+        for pcm in microphones(np.random.default_rng([config.seed, clip, 2]), performance)
+    ]
     arrays["silent"][clip] = performance.silent[: config.frames]
     arrays["listening"][clip] = performance.listening[: config.frames]
     for t, row in enumerate(performance.motion[: config.frames]):
@@ -118,9 +126,8 @@ def draw_clip(folder: Path, config: BankConfig, clip: int) -> str:
     return performance.prompt
 
 
-def microphones(config: BankConfig, clip: int, take: Performance) -> list[Pcm]:
+def microphones(rng: np.random.Generator, take: Performance) -> list[Pcm]:
     """The same speech through MICROPHONES chains of room, device and gain, the take's own first."""
-    rng = np.random.default_rng([config.seed, clip, 2])
     return [take.pcm, *(augment(rng, take.spoken) for _ in range(MICROPHONES - 1))]
 
 

@@ -18,6 +18,7 @@ from soul.model.config import SoulConfig
 from soul.model.sample import cut
 from soul.timebase import FRAME_RATE, FRAMES_PER_LATENT, SAMPLES_PER_LATENT
 from soul.training.checkpoint import Checkpoint
+from soul.training.dataset import microphones
 from soul.training.fresh import each_alone
 from soul.training.motion import COLUMN
 from soul.training.performance import perform
@@ -41,10 +42,11 @@ class ListenerConfig:
 
 
 def make_take(config: ListenerConfig, take: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sound [n] and the mouth's channels [frames, 6] of one take."""
+    """Sound [MICROPHONES, n] and the mouth's channels [frames, 6] of one take."""
     rng = np.random.default_rng([config.seed, take])
     performance = perform(rng, config.seconds, "train")
-    return performance.pcm.astype(np.float16), performance.motion[:, COLUMNS]
+    sound = np.stack(microphones(rng, performance))
+    return sound.astype(np.float16), performance.motion[:, COLUMNS]
 
 
 def make_speech(path: Path, config: ListenerConfig, processes: int) -> None:
@@ -101,8 +103,9 @@ def train_listener(
             group["lr"] = learning_rate(progress.fraction, config.peak)
         rng = np.random.default_rng([seed, step])
         take = torch.from_numpy(rng.integers(held, len(sounds), config.batch)).to(device)
-        chunk = int(rng.integers(3, int(config.seconds * FRAME_RATE) // FRAMES_PER_LATENT - 1))
-        told = listener(window_of(model, sounds, chunk)[take].float())
+        microphone = torch.from_numpy(rng.integers(sounds.shape[1], size=config.batch)).to(device)
+        chunk = int(rng.integers(int(config.seconds * FRAME_RATE) // FRAMES_PER_LATENT - 1))
+        told = listener(window_of(model, sounds, chunk)[take, microphone].float())
         truth = mouths[take, chunk * FRAMES_PER_LATENT : (chunk + 1) * FRAMES_PER_LATENT]
         loss = F.smooth_l1_loss(told, truth, beta=0.1)
         optimizer.zero_grad(set_to_none=True)
@@ -110,7 +113,8 @@ def train_listener(
         optimizer.step()
         progress.add(loss=loss.item())
         if (step + 1) % config.save_every == 0:
-            progress.add(held_out_correlation=hear(listener, model, sounds[:held], mouths[:held]))
+            heard = hear(listener, model, sounds[:held, 0], mouths[:held])
+            progress.add(held_out_correlation=heard)
             checkpoint.save()
             progress.plot()
     checkpoint.save()
@@ -119,9 +123,10 @@ def train_listener(
 
 
 def window_of(model: SoulConfig, pcm: Tensor, chunk: int) -> Tensor:
-    """What chunk `chunk` of each of [B, n] hears."""
+    """What chunk `chunk` of each of [..., n] hears; nothing was heard before the first sample."""
     start = chunk * SAMPLES_PER_LATENT - model.audio.past_samples
-    return pcm[:, start : start + model.window_samples]
+    heard = pcm[..., max(start, 0) : start + model.window_samples]
+    return F.pad(heard, (max(-start, 0), 0))
 
 
 @torch.inference_mode()

@@ -95,7 +95,7 @@ class Recipe:
     listener: ListenerConfig = ListenerConfig()
     reader: ReaderConfig = ReaderConfig()
     autoencoder: PaintConfig = PaintConfig(length=Length(8000), tell_first=0.1)
-    light: PaintConfig = PaintConfig(length=Length(6000), peak=4e-4)
+    light: PaintConfig = PaintConfig(length=Length(6000), peak=4e-4, noise=0.4)
     full: PaintConfig = PaintConfig(length=Length(5000))
     teacher: TeacherConfig = TeacherConfig()
     student: StudentConfig = StudentConfig()
@@ -163,9 +163,9 @@ def continued(recipe: Recipe, origin: str) -> Recipe:
         recipe,
         origin=origin,
         listener=replace(recipe.listener, length=Length(1600), peak=8e-4),
-        light=replace(recipe.light, length=Length(1500), peak=2e-4),
+        light=replace(recipe.light, length=Length(3000), peak=3e-4),
         match=replace(recipe.match, length=Length(120)),
-        teacher=replace(recipe.teacher, length=Length(2000), peak=6e-4, warm_start=0.0),
+        teacher=replace(recipe.teacher, length=Length(3200), peak=6e-4, warm_start=0.0),
         student=replace(recipe.student, length=Length(500)),
     )
 
@@ -234,8 +234,7 @@ class Run:
         if self.origin is None:
             self._paint(painter, self.recipe.autoencoder, "autoencoder")
             return
-        painter.encoder.load_state_dict(self.origin.encoder.state_dict())
-        painter.decoder.load_state_dict(self.origin.decoder.state_dict())
+        painter.go_on(self.origin.encoder, self.origin.decoder)
         folder = self.folder / "autoencoder"
         folder.mkdir(parents=True, exist_ok=True)
         torch.save({"module": painter.state_dict()}, folder / "state.pt")
@@ -432,7 +431,9 @@ def origin_of(recipe: Recipe) -> Soul | None:
     if not recipe.origin:
         return None
     found, wanted = load(recipe.origin), recipe.model
-    if (found.config.dit, found.config.vae) != (wanted.dit, wanted.vae):
+    if any(
+        getattr(found.config, part) != getattr(wanted, part) for part in ("dit", "audio", "vae")
+    ):
         raise WeightsError(
             f"the origin {recipe.origin!r} is {found.config.name}, "
             f"expected a model with the sizes of {wanted.name}"
