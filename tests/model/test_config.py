@@ -45,11 +45,17 @@ def test_the_larger_mini_differs_by_its_pictures_alone() -> None:
     assert PRESETS["soul-mini-512"] is larger
 
 
+def test_how_quiet_it_was_is_known_of_the_second_and_a_half_before() -> None:
+    assert (SOUL_MINI.audio.noise_mels, SOUL_5B.audio.noise_mels) == (150, 0)
+    assert SOUL_MINI.audio.past_samples == 5320 + 24_000
+
+
 @pytest.mark.parametrize("config", PRESETS.values(), ids=lambda c: c.name)
 def test_a_chunk_hears_past_itself_and_half_a_mel_window(config: SoulConfig) -> None:
     audio = config.audio
     large = config.name == "soul-5b"  # 3 s of past and a Whisper's feature more ahead
-    past, ahead, whole = (48_200, 680, 51_440) if large else (5320, 520, 8400)
+    noise = 160 * audio.noise_mels  # samples in which only the quietest is heard
+    past, ahead, whole = (48_200, 680, 51_440) if large else (5320 + noise, 520, 8400 + noise)
     assert (audio.past_samples, config.chunk_samples, audio.lookahead_samples) == (
         past,
         2560,

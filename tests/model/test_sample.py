@@ -541,7 +541,7 @@ def test_a_portrait_of_the_wrong_size_is_named(model: Soul) -> None:
 
 
 def test_a_window_of_the_wrong_length_is_named(model: Soul) -> None:
-    with pytest.raises(ValueError, match="8400 samples, got 8399"):
+    with pytest.raises(ValueError, match="11600 samples, got 8399"):
         listen(model, [], torch.zeros(1, 8399))
 
 

@@ -159,6 +159,7 @@ class SoulConfig:
     fps: int = FRAME_RATE  # pictures a second; a call shows 25
     centroids: int = 1024
     cue_width: int = 0  # of the encoder that tells of blinks and listening; 0: it is not told
+    cue_gains: tuple[float, ...] = ()  # how much larger each cue is told than meant; none: as meant
 
     def __post_init__(self) -> None:
         if self.dit.dim % (2 * self.dit.heads):
@@ -166,6 +167,7 @@ class SoulConfig:
                 f"dit.dim {self.dit.dim} does not split into {self.dit.heads} heads "
                 "of an even number of channels"
             )
+        object.__setattr__(self, "cue_gains", tuple(self.cue_gains))  # JSON has lists alone
         if not isinstance(self.image_size, int):
             object.__setattr__(self, "image_size", tuple(self.image_size))  # JSON has lists alone
             if len(self.image_size) != 2:

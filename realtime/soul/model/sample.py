@@ -286,6 +286,8 @@ def listen(model: Actor, states: Sequence[StreamState], pcm: Tensor) -> Tensor:
         for state, row in zip(states, levels, strict=True)
     ]
     cues = torch.tensor(borne, device=pcm.device, dtype=pcm.dtype)
+    if config.cue_gains:
+        cues = cues * torch.tensor(config.cue_gains, device=pcm.device, dtype=pcm.dtype)
     return model.told(audio, cues.unflatten(1, (config.chunk, -1)))
 
 

@@ -165,7 +165,7 @@ def headset(rng: np.random.Generator, pcm: Pcm) -> Pcm:
     ring = lfilter([1.0, -1.0], [1.0, -1.7 * np.cos(angle), 0.72], pcm)
     ring *= np.sqrt(np.mean(np.square(pcm)) / max(float(np.mean(np.square(ring))), 1e-12))
     clipped = np.clip(ring * 10.0 ** (rng.uniform(0.0, 12.0) / 20.0), -0.3, 0.3)
-    return (np.round(clipped * 127.0 / 0.3) * (0.3 / 127.0)).astype(np.float32)
+    return np.asarray(np.round(clipped * 127.0 / 0.3) * (0.3 / 127.0), np.float32)
 
 
 def lossy(rng: np.random.Generator, pcm: Pcm, share: float) -> Pcm:

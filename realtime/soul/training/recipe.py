@@ -34,6 +34,7 @@ from soul.training.autoencoder import (
     train_painter,
 )
 from soul.training.baseline import save_baseline
+from soul.training.calibrate import calibrated
 from soul.training.centroids import build_codebook, load_codebook, save_codebook
 from soul.training.dataset import (
     MICROPHONES,
@@ -394,7 +395,8 @@ class Run:
 
     def export(self) -> None:
         """`model/`: what `soul serve --model FOLDER` loads; and what it is measured against."""
-        save(self.diffusion_model("match"), self.folder / "model")
+        model, bank = self.diffusion_model("match"), open_bank(self.folder / "bank")
+        save(calibrated(model, bank.portraits, self.latents()), self.folder / "model")
         save_baseline(
             self.diffusion_model("teacher"), self.full_painter().decoder, self.folder / BASELINE
         )
@@ -431,9 +433,8 @@ def origin_of(recipe: Recipe) -> Soul | None:
     if not recipe.origin:
         return None
     found, wanted = load(recipe.origin), recipe.model
-    if any(
-        getattr(found.config, part) != getattr(wanted, part) for part in ("dit", "audio", "vae")
-    ):
+    sizes = [(of.dit, of.audio, of.vae) for of in (found.config, wanted)]
+    if sizes[0] != sizes[1]:
         raise WeightsError(
             f"the origin {recipe.origin!r} is {found.config.name}, "
             f"expected a model with the sizes of {wanted.name}"

@@ -3,6 +3,7 @@
 It trains nothing and draws from a generator of its own: a run is the same with it and without.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +49,6 @@ def show_rollouts(
     sheet(rows, path)
 
 
-@torch.no_grad()
 def roll_out(
     model: Soul,
     decoder: Decoder,
@@ -58,6 +58,21 @@ def roll_out(
     chunks: int,
 ) -> NDArray[np.uint8]:
     """The last frame of each chunk of the clips of `portraits`: [clips, chunks, H, W, 3]."""
+    shown = paint(model, decoder, portraits, data, sampling, chunks)
+    return torch.stack([last_frames(pictures) for pictures in shown], 1).numpy()
+
+
+@torch.no_grad()
+def paint(
+    model: Soul,
+    decoder: Decoder,
+    portraits: NDArray[np.uint8],
+    data: Latents,
+    sampling: Sampling,
+    chunks: int,
+) -> Iterator[Tensor]:
+    """The rollout of the clips of `portraits`, chunk by chunk: pictures [clips · 4, 3, H, W] in
+    [-1, 1]."""
     some, device = slice(len(portraits)), model.device
     pivotal, tokens, cues = (
         torch.from_numpy(np.array(values[some])).float().to(device)
@@ -66,7 +81,7 @@ def roll_out(
     generator = torch.Generator().manual_seed(0)
     levels = sigmas(sampling.steps, model.config.shift)
     reference = decoder.refer(from_bytes(portraits).to(device), pivotal)
-    state, shown = decoder.first_state(reference), []
+    state = decoder.first_state(reference)
     with quick(device):
         words = model.words(data.prompts[some])
         guidance = Guidance(sampling.guidance, silence(model, len(pivotal)))
@@ -79,8 +94,7 @@ def roll_out(
             follow(model, windows, latent, words, heard)
         painted = decoder(latent, reference, state)
         state = painted.state
-        shown.append(last_frames(painted.pictures))
-    return torch.stack(shown, 1).numpy()
+        yield painted.pictures
 
 
 def last_frames(pictures: Tensor) -> Tensor:
