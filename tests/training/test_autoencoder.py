@@ -100,7 +100,7 @@ def test_crops_of_picture_flow_and_boxes_are_one_place() -> None:
 
 
 def test_crops_on_an_eye_look_for_blinks_and_glances() -> None:
-    """Of 24 frames one blinks and one looks aside, and half of the crops and more show them."""
+    """Of 24 frames one blinks and one looks aside, and seven crops of ten and more show them."""
     bank = random_bank(frames=24)
     bank.motion[:] = 0.5
     bank.motion[:, 10, COLUMN["eye_left"]] = 0.0  # in the second latent after the first: pair 1
@@ -108,8 +108,8 @@ def test_crops_on_an_eye_look_for_blinks_and_glances() -> None:
     rng = np.random.default_rng(0)
     starts = np.array([draw_start(bank, rng, 0, on_eye=True) for _ in range(400)])
     assert set(starts % 4) == {0}
-    assert np.mean(starts == 4) > 0.4
-    assert np.mean(starts == 16) > 0.4
+    assert np.mean(starts == 4) > 0.35
+    assert np.mean(starts == 16) > 0.35
     anywhere = np.array([draw_start(bank, rng, 0, on_eye=False) for _ in range(400)])
     assert np.mean(np.isin(anywhere, (4, 16))) < 0.5
 
