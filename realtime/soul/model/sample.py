@@ -285,10 +285,10 @@ def listen(model: Actor, states: Sequence[StreamState], pcm: Tensor) -> Tensor:
         [state.bearing.next(level, state.listening) for level in row]
         for state, row in zip(states, levels, strict=True)
     ]
-    cues = torch.tensor(borne, device=pcm.device, dtype=pcm.dtype)
+    cues = torch.tensor(borne, dtype=pcm.dtype)
     if config.cue_gains:
-        cues = cues * torch.tensor(config.cue_gains, device=pcm.device, dtype=pcm.dtype)
-    return model.told(audio, cues.unflatten(1, (config.chunk, -1)))
+        cues *= cues.new_tensor(config.cue_gains)
+    return model.told(audio, cues.to(pcm.device).unflatten(1, (config.chunk, -1)))
 
 
 def recall(model: Actor, states: Sequence[StreamState], audio: Tensor) -> Past:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from soul.model.cues import CHANNELS
 from soul.model.sample import Soul
 from soul.training.diffusion import Latents
-from soul.training.samples import Sampling, paint
+from soul.training.samples import Sampling, roll_out
 
 CLIPS = 64  # that the model says, and that the map has not been fitted to
 READABLE = 0.5  # correlation with what was told, of what is read from either's latents
@@ -43,7 +43,7 @@ def cue_gains(model: Soul, portraits: NDArray[np.uint8], data: Latents) -> tuple
     reader = fitted(features(data, slice(held, count)), told[held:].flatten(0, 1))
     true = features(data, slice(held)) @ reader
     sampling = Sampling(model.config.steps, 1.0)
-    shown = paint(model, model.decoder, portraits[:held], data, sampling, chunks)
+    shown = roll_out(model, model.decoder, portraits[:held], data, sampling, chunks)
     seen = [model.encoder(four.unflatten(0, (held, -1)).clamp(-1, 1)).cpu() for four in shown]
     painted = moved(torch.stack(seen, 1), data.pivotal[:held, 0]) @ reader
     return tuple(gains(told[:held].flatten(0, 1), true, painted).tolist())

@@ -126,7 +126,7 @@ def window_of(model: SoulConfig, pcm: Tensor, chunk: int) -> Tensor:
     """What chunk `chunk` of each of [..., n] hears; nothing was heard before the first sample."""
     start = chunk * SAMPLES_PER_LATENT - model.audio.past_samples
     heard = pcm[..., max(start, 0) : start + model.window_samples]
-    return F.pad(heard, (max(-start, 0), 0))
+    return heard if start >= 0 else F.pad(heard, (-start, 0))  # to pad by nought is to copy
 
 
 @torch.inference_mode()

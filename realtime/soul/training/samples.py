@@ -37,11 +37,12 @@ def show_rollouts(
 ) -> None:
     """A sheet: per clip the portrait and the last frame of each chunk, truth above rollout.
 
-    The rollout hears the clip's sound and is told its blinks; its poses are its own.
+    The rollout hears the clip's sound and is told how its face is held.
     """
     count = min(sampling.clips, bank.config.clips)
     chunks = min(sampling.chunks, bank.config.latents)
-    said = roll_out(model, decoder, bank.portraits[:count], data, sampling, chunks)
+    shown = roll_out(model, decoder, bank.portraits[:count], data, sampling, chunks)
+    said = torch.stack([last_frames(pictures) for pictures in shown], 1).numpy()
     rows = []
     for clip in range(count):
         truth = bank.frames[clip, FRAMES_PER_LATENT - 1 :: FRAMES_PER_LATENT][:chunks]
@@ -49,21 +50,8 @@ def show_rollouts(
     sheet(rows, path)
 
 
-def roll_out(
-    model: Soul,
-    decoder: Decoder,
-    portraits: NDArray[np.uint8],
-    data: Latents,
-    sampling: Sampling,
-    chunks: int,
-) -> NDArray[np.uint8]:
-    """The last frame of each chunk of the clips of `portraits`: [clips, chunks, H, W, 3]."""
-    shown = paint(model, decoder, portraits, data, sampling, chunks)
-    return torch.stack([last_frames(pictures) for pictures in shown], 1).numpy()
-
-
 @torch.no_grad()
-def paint(
+def roll_out(
     model: Soul,
     decoder: Decoder,
     portraits: NDArray[np.uint8],
