@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soul.stream.engine import Engine, EngineConfig
-from soul.stream.types import ChunkFormat, ChunkSkipped, Event, Frames, FramesReady, Pcm, Work
+from soul.stream.types import (
+    ChunkFormat,
+    ChunkSkipped,
+    Event,
+    Frames,
+    FramesReady,
+    Pcm,
+    StageTimes,
+    Work,
+)
 from soul.timebase import samples_to_ns
 
 FORM = ChunkFormat(
@@ -31,8 +40,11 @@ def pictures() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.zeros((4, 2, 2, 3), np.uint8)
 
 
-def answer(work: Work) -> Frames:
-    return Frames(work.stream, work.chunk, pictures())
+UNTIMED = StageTimes()
+
+
+def answer(work: Work, times: StageTimes = UNTIMED) -> Frames:
+    return Frames(work.stream, work.chunk, pictures(), times)
 
 
 @dataclass
@@ -41,6 +53,7 @@ class Call:
 
     speed: Callable[[Work], int]
     config: EngineConfig = CONFIG
+    times: Callable[[Work], StageTimes] = lambda work: UNTIMED
     now: int = 0
     heard: int = 0
     works: list[tuple[int, Work]] = field(default_factory=list)
@@ -56,7 +69,7 @@ class Call:
             self.now = max(self.now, moment)
             if self.done is not None and self.done[0] <= self.now:
                 work, self.done = self.done[1], None
-                self.engine.receive_frames(answer(work), self.now)
+                self.engine.receive_frames(answer(work, self.times(work)), self.now)
             elif samples_to_ns(self.heard + PACKET) <= self.now:
                 pcm = Pcm(self.heard, np.zeros(PACKET, np.float32))
                 self.heard = pcm.end
@@ -172,6 +185,41 @@ def test_one_late_chunk_alone_does_not_degrade() -> None:
     call = Call(speed=lambda work: 145 * MS if work.chunk % 2 else 60 * MS)
     call.run(CHUNK * 20)
     assert all(work.steps == 2 for _, work in call.works)
+
+
+def stages(decode: float) -> Callable[[Work], StageTimes]:
+    """Chunks of 45 ms of denoising at two steps, and of `decode` seconds for all else."""
+    return lambda work: StageTimes(denoise=0.0225 * work.steps, decode=decode)
+
+
+def test_a_worker_with_no_time_to_spare_takes_one_step_before_a_chunk_is_late() -> None:
+    call = Call(speed=lambda work: 100 * MS, times=stages(0.1))  # 145 of 160 ms, with two steps
+    call.run(CHUNK * 60)
+    steps = [work.steps for _, work in call.works]
+    first = steps.index(1)
+    assert 8 <= first <= 30
+    assert set(steps[first:]) == {1}, "one step is not taken for a worker that has time again"
+    assert call.engine.stats().late == 0
+    assert call.engine.stats().degraded
+    call.times = stages(0.05)  # 95 ms
+    call.run(CHUNK * 90)
+    assert call.works[-1][1].steps == 2
+    assert not call.engine.stats().degraded
+
+
+def test_between_its_two_bounds_a_load_changes_nothing() -> None:
+    call = Call(speed=lambda work: 100 * MS, times=stages(0.084))  # 129 ms: 0.81
+    call.run(CHUNK * 60)
+    assert {work.steps for _, work in call.works} == {2}
+    call.times = stages(0.2)
+    call.run(CHUNK * 62)
+    assert call.works[-1][1].steps == 1
+    call.times = stages(0.084)
+    call.run(CHUNK * 120)
+    assert call.works[-1][1].steps == 1
+    for wrong in ((0.0, 0.5), (0.9, 0.8)):
+        with pytest.raises(ValueError, match=f"load_to_restore {wrong[0]}"):
+            EngineConfig(load_to_restore=wrong[0], load_to_degrade=wrong[1])
 
 
 def test_a_worker_that_needs_fewer_steps_recovers_by_itself() -> None:

@@ -14,7 +14,10 @@ Delivered before the deadline (now < deadline) it is on time, else it is late. T
    playout skips those that are not. Once `grace` is over too, the chunk is given up:
    `ChunkSkipped`, and its pictures are ignored when they come at last.
 2. Degrade. After `late_to_degrade` late chunks in a row each chunk takes one denoising step;
-   after `on_time_to_restore` chunks on time in a row it takes the full number again.
+   after `on_time_to_restore` chunks on time in a row it takes the full number again. A playout
+   that waits longer makes every chunk punctual, at the price of latency; so each chunk takes one
+   step also from when chunks of all steps would take more than `load_to_degrade` of the time that
+   they last, until they would take less than `load_to_restore`.
 3. Drop. Of the ready chunks that are not yet started at most `max_backlog` wait: the oldest are
    skipped. So that a machine a little too slow does not compute only what can no longer be shown,
    a chunk that is not yet started is skipped too if its deadline has passed and a newer one
@@ -36,12 +39,14 @@ from soul.stream.types import (
     Frames,
     FramesReady,
     Pcm,
+    StageTimes,
     StreamId,
     Work,
 )
-from soul.timebase import SAMPLES_PER_LATENT, Instant, samples_to_ns
+from soul.timebase import NANOSECONDS, SAMPLES_PER_LATENT, Instant, samples_to_ns
 
 LATENT: Instant = samples_to_ns(SAMPLES_PER_LATENT)
+CALM = 8  # chunks over which a load is averaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,8 @@ class EngineConfig:
     late_to_degrade: int = 2
     on_time_to_restore: int = 25  # 4 s
     max_backlog: int = 2
+    load_to_degrade: float = 0.85
+    load_to_restore: float = 0.75
 
     def __post_init__(self) -> None:
         _check_allowance(self.budget, self.grace)
@@ -65,6 +72,11 @@ class EngineConfig:
             raise ValueError(
                 f"late_to_degrade {self.late_to_degrade}, on_time_to_restore "
                 f"{self.on_time_to_restore}, max_backlog {self.max_backlog}: at least 1 each"
+            )
+        if not 0 < self.load_to_restore <= self.load_to_degrade:
+            raise ValueError(
+                f"load_to_restore {self.load_to_restore}, load_to_degrade {self.load_to_degrade}: "
+                "expected the first above 0 and no more than the second"
             )
 
 
@@ -135,6 +147,8 @@ class Engine:
         self._next_event = 0
         self._took: deque[Instant] = deque([0, 0], maxlen=2)  # the last two chunks' time
         self._degraded = False
+        self._load = 0.0  # of all steps: seconds that a chunk takes to seconds that it lasts
+        self._loaded = False
         self._late_run = 0
         self._on_time_run = 0
         self._on_time = 0
@@ -160,6 +174,7 @@ class Engine:
         if running is None:
             return
         self._took.append(now - running.started)
+        self._weigh(frames.times, running.work.steps)
         if running.given_up:
             return
         if not running.late:
@@ -219,7 +234,7 @@ class Engine:
             stream=self._stream,
             chunk=chosen.chunk,
             pcm=self._schedule.window(chosen.chunk),
-            steps=1 if self._degraded else self._steps,
+            steps=1 if self._degraded or self._loaded else self._steps,
             deadline=chosen.deadline,
             prompt=self._prompt,
             listening=self._listening,
@@ -258,7 +273,7 @@ class Engine:
             late=self._late,
             skipped=self._skipped,
             waiting=len(self._waiting),
-            degraded=self._degraded,
+            degraded=self._degraded or self._loaded,
         )
 
     def _advance(self, now: Instant) -> None:
@@ -294,6 +309,14 @@ class Engine:
     def _skip(self, chunk: int, reason: str) -> None:
         self._skipped += 1
         self._events[chunk] = ChunkSkipped(chunk, f"chunk {chunk} was skipped: {reason}")
+
+    def _weigh(self, times: StageTimes, steps: int) -> None:
+        """Count what a chunk of all steps would have taken, from one that took `steps`."""
+        took = times.total + times.denoise * (self._steps - steps) / steps
+        load = took * NANOSECONDS / samples_to_ns(self._format.chunk_samples)
+        self._load += (load - self._load) / CALM
+        bound = self._config.load_to_restore if self._loaded else self._config.load_to_degrade
+        self._loaded = self._load > bound
 
     def _count_late(self) -> None:
         self._late += 1
