@@ -201,6 +201,7 @@ def test_a_worker_with_no_time_to_spare_takes_one_step_before_a_chunk_is_late() 
     assert set(steps[first:]) == {1}, "one step is not taken for a worker that has time again"
     assert call.engine.stats().late == 0
     assert call.engine.stats().degraded
+    assert call.engine.stats().hurried == len(steps) - first
     call.times = stages(0.05)  # 95 ms
     call.run(CHUNK * 90)
     assert call.works[-1][1].steps == 2

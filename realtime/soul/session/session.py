@@ -383,6 +383,7 @@ class Session:
             waiting_chunks=engine.waiting,
             chunks_late=engine.late,
             chunks_skipped=engine.skipped,
+            chunks_hurried=engine.hurried,
             degraded=engine.degraded,
             delay_p50_ms=self._meter.delay_ms(50),
             delay_p95_ms=self._meter.delay_ms(95),

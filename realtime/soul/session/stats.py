@@ -27,6 +27,7 @@ class SessionStats:
     waiting_chunks: int = 0
     chunks_late: int = 0
     chunks_skipped: int = 0
+    chunks_hurried: int = 0  # one denoising step where more are usual: the machine is slow
     degraded: bool = False
     delay_p50_ms: float = 0.0  # sound in → the picture it drove handed to the network
     delay_p95_ms: float = 0.0

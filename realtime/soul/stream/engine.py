@@ -90,6 +90,7 @@ class EngineStats:
     skipped: int
     waiting: int
     degraded: bool
+    hurried: int  # begun at one step where more are usual
 
 
 @dataclass(slots=True)
@@ -149,6 +150,7 @@ class Engine:
         self._degraded = False
         self._load = 0.0  # of all steps: seconds that a chunk takes to seconds that it lasts
         self._loaded = False
+        self._hurried = 0
         self._late_run = 0
         self._on_time_run = 0
         self._on_time = 0
@@ -230,11 +232,13 @@ class Engine:
         if not self._waiting:
             return None
         chosen = self._waiting.popleft()
+        steps = 1 if self._degraded or self._loaded else self._steps
+        self._hurried += steps < self._steps
         work = Work(
             stream=self._stream,
             chunk=chosen.chunk,
             pcm=self._schedule.window(chosen.chunk),
-            steps=1 if self._degraded or self._loaded else self._steps,
+            steps=steps,
             deadline=chosen.deadline,
             prompt=self._prompt,
             listening=self._listening,
@@ -274,6 +278,7 @@ class Engine:
             skipped=self._skipped,
             waiting=len(self._waiting),
             degraded=self._degraded or self._loaded,
+            hurried=self._hurried,
         )
 
     def _advance(self, now: Instant) -> None:

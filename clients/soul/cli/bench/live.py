@@ -90,7 +90,9 @@ async def watch_call(server: Server, speech: Path, seconds: float) -> dict[str, 
         "decoded_pictures": received["framesDecoded"],
         "sound_in_to_frame_out_ms": delays(heard),
         "counts": _only(heard[-1], "frames_shown", "frames_repeated", "frames_skipped"),
-        "drops": _only(heard[-1], "pictures_dropped", "chunks_late", "chunks_skipped"),
+        "drops": _only(
+            heard[-1], "pictures_dropped", "chunks_late", "chunks_skipped", "chunks_hurried"
+        ),
         "stages_ms": _only(heard[-1], "listen_ms", "denoise_ms", "decode_ms", "commit_ms"),
         "buffers_ms": _only(heard[-1], "playout_delay_ms", "ingest_delay_ms", "skew_max_ms"),
     }
