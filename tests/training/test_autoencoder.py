@@ -12,8 +12,10 @@ from soul.model.config import SOUL_TEST
 from soul.model.vae import SUBPIXELS, Painted, places, warp
 from soul.training import autoencoder as stage
 from soul.training.autoencoder import (
+    GAZE_GAIN,
     Example,
     PaintConfig,
+    channel_cells,
     corner,
     draw_example,
     draw_start,
@@ -21,6 +23,7 @@ from soul.training.autoencoder import (
     new_light,
     show,
     train_painter,
+    with_brows,
 )
 from soul.training.dataset import Bank, BankConfig, shapes
 from soul.training.motion import CHANNELS, COLUMN
@@ -122,16 +125,63 @@ def test_a_clip_without_blink_or_glance_is_cropped_anywhere() -> None:
 
 
 def test_what_another_run_has_learned_goes_on(bank: Bank) -> None:
-    """Its weights and the scale of its latents, which one batch does not overthrow."""
+    """Its weights and the scale of its latents, which no batch moves."""
     first, second = (new_autoencoder(SOUL_TEST.vae, seed) for seed in (0, 1))
     first.latents(drawn(bank).frames, drawn(bank).place)
     second.go_on(first.encoder, first.decoder)
     assert torch.equal(second.decoder.head.weight, first.decoder.head.weight)
-    before = second.encoder.mean.clone()
-    assert torch.equal(before, first.encoder.mean)
-    second.latents(torch.ones_like(drawn(bank).frames), drawn(bank).place)
-    raw = second.encoder.raw(torch.ones_like(drawn(bank).frames), drawn(bank).place)
-    torch.testing.assert_close(second.encoder.mean, before.lerp(raw.mean((0, 2, 3)), 0.01))
+    latents = second.latents(torch.ones_like(drawn(bank).frames), drawn(bank).place)
+    assert latents.requires_grad
+    assert torch.equal(second.encoder.mean, first.encoder.mean)
+    assert torch.equal(second.encoder.deviation, first.encoder.deviation)
+
+
+def test_latents_are_held_to_the_origins_away_from_the_eyes_alone(bank: Bank) -> None:
+    first, second = (new_autoencoder(SOUL_TEST.vae, seed) for seed in (0, 1))
+    example = drawn(bank)
+    cells = torch.zeros_like(example.cells)
+    cells[..., 0] = 1  # eyes in the first column of cells
+    example = replace(example, cells=cells)
+    assert float(first.astray(torch.ones(1), example)) == 0  # nothing to be held to
+    second.go_on(first.encoder, first.decoder)
+    said = first.encoder(example.frames, example.place)
+    assert float(second.astray(said, example).detach()) == 0
+    aside = said.clone()
+    aside[..., 0] += 3
+    assert float(second.astray(aside, example).detach()) == 0
+    aside[..., 1] += 3
+    share = 1 / aside.shape[-1]
+    assert float(second.astray(aside, example).detach()) == pytest.approx(9 * share)
+    second.freeze_encoder()
+    assert float(second.astray(aside, example).detach()) == 0
+
+
+def test_eyes_reach_up_to_their_brows_and_cells_count_that_a_box_reaches_well_into() -> None:
+    boxes = np.array([[[10, 40, 30, 50], [4, 20, 14, 30], [20, 20, 30, 30]]], np.float32)
+    grown = with_brows(boxes, 100)
+    assert grown[0, 0].tolist() == boxes[0, 0].tolist()
+    assert grown[0, 1:, 1].tolist() == [11, 11]
+    cells = channel_cells(torch.from_numpy(np.repeat(boxes[None], 4, 1)), 4)[0]
+    mouth, brow = cells[COLUMN["jaw"]], cells[COLUMN["brow_left"]]
+    assert mouth.nonzero().tolist() == [[2, 0], [2, 1]]
+    assert brow.nonzero().tolist() == [[1, 0], [1, 1]]
+    assert torch.equal(cells[COLUMN["gaze_x"]], GAZE_GAIN * brow)
+    assert torch.equal(cells[COLUMN["yaw"]], (mouth + brow).clamp_max(1))
+
+
+def test_the_encoder_looks_at_gaze_alone_first(bank: Bank) -> None:
+    painter = new_autoencoder(SOUL_TEST.vae, 0)
+    example = drawn(bank)
+    example = replace(example, cells=torch.ones_like(example.cells))
+
+    def loss(name: str) -> float:
+        motion = example.motion.clone()
+        motion[:, COLUMN[name] :: len(CHANNELS)] += 1
+        return float(painter.look_first(replace(example, motion=motion))["total"].detach())
+
+    painter.go_on(painter.encoder, painter.decoder)  # its scale no longer moves
+    assert loss("jaw") == loss("yaw")
+    assert loss("gaze_x") != loss("yaw")
 
 
 def test_a_step_is_drawn_from_its_number_alone(bank: Bank) -> None:
@@ -196,7 +246,7 @@ def test_the_decoders_pictures_come_in_the_order_of_the_truth(bank: Bank) -> Non
                 parameter.zero_()
         mask = dict(painter.decoder.head.named_parameters())["bias"][-(SUBPIXELS**2) :]
         mask.fill_(9.0)  # of the portrait everything shows
-        pivotal, latents = painter.pair(example, 0.0)
+        pivotal, latents = painter.pair(example)
         reference = painter.decoder.refer(example.portraits, pivotal, example.place)
         painted = painter.decoder(latents, reference, painter.decoder.first_state(reference))
     assert painted.pictures.shape == example.frames.flatten(0, 1).shape
@@ -250,10 +300,10 @@ def test_only_a_learning_encoder_is_asked_what_moves(bank: Bank) -> None:
     assert "told" not in new_light(SOUL_TEST.vae, painter.encoder, 1)(drawn(bank), 0.0)
 
 
-def test_the_encoder_may_learn_to_be_told_from_first(bank: Bank, tmp_path: Path) -> None:
+def test_the_encoder_may_learn_alone_first(bank: Bank, tmp_path: Path) -> None:
     painter = new_autoencoder(SOUL_TEST.vae, 0)
     start = {name: value.clone() for name, value in painter.named_parameters()}
-    config = replace(TINY, length=Length(3), tell_first=1.0, tell_batch=2, crop=64)
+    config = replace(TINY, length=Length(3), tell_first=1.0, tell_batch=2, tell_crop=32)
     train_painter(painter, bank, config, tmp_path, "autoencoder", 0)
     moved = {n.split(".")[0] for n, v in painter.named_parameters() if not torch.equal(v, start[n])}
     assert {"encoder", "tell"} <= moved
@@ -305,5 +355,5 @@ def test_a_step_stays_on_the_painters_device(bank: Bank) -> None:
     example = draw_example(bank, np.random.default_rng(0), 2, 32, recoded).to(meta)
     found = light(example, 0.5)
     found["total"].backward()
-    told = light.listen_first(example, 0.5)["told"]
+    told = light.look_first(example)["told"]
     assert {value.device for value in (*found.values(), told)} == {meta}

@@ -5,7 +5,7 @@ picture, and most of the rest of a portrait is a warp. The flow is supervised by
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +37,19 @@ GAINS = torch.tensor([5.0, 8.0, 8.0])  # mouth, eyes
 RECODED = 0.6  # share of examples that are painted from what the student would say
 OTHER = 0.35  # share of examples whose reference is another frame of the clip, not the portrait
 WHERE = (0.4, 0.18, 0.18, 0.24)  # shares of crops on the mouth, on either eye, anywhere
-TOLD_WHERE = (0.2, 0.4, 0.4, 0.0)  # while the encoder learns alone: least of all moves an iris
+TOLD_WHERE = (0.0, 0.5, 0.5, 0.0)  # while the encoder learns alone
 ON_BLINKS = 0.4  # share of crops on an eye that are taken where the clip blinks, if it does
 ON_GLANCES = 0.4  # and where it looks farthest from where it usually looks
 SETTLED = 100  # batches after which the scale of latents hardly moves
+BROWS = 0.09  # of a picture's side that brows reach above the eyes' boxes
+BARELY = 4  # pixels: a latent cell that a box reaches into no farther is not part of it
+STEADY = 0.12  # weight of the flow's error: brows and shoulders are moved by nothing else
+HOLD = 1.0  # weight of what an encoder that goes on says otherwise, away from the eyes
+GAZE_GAIN = 3.0  # weight of gaze among what is told: no channel moves fewer pixels
 ON_MOUTH = ("mouth_open", "mouth_wide", "lips_press", "jaw", "teeth", "tongue", "smile")
-ON_EYES = ("eye_left", "eye_right", "gaze_x", "gaze_y", "brow_left", "brow_right")
+GAZE = ("gaze_x", "gaze_y")
+ON_EYES = ("eye_left", "eye_right", "brow_left", "brow_right")
+GAZE_ALONE = torch.tensor([float(name in GAZE) for name in CHANNELS]).repeat(FRAMES_PER_LATENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +59,9 @@ class PaintConfig:
     length: Length = Length(6000)
     batch: int = 6
     crop: int = 128  # pixels; no more than the picture has
-    tell_first: float = 0.0  # share of the stage in which the encoder alone learns to be told from
-    tell_batch: int = 24
-    tell_crop: int = 64  # pixels: an eye or a mouth with what is around it
+    tell_first: float = 0.0  # share of the stage in which the encoder alone learns to tell gaze
+    tell_batch: int = 48
+    tell_crop: int = 48  # pixels: an eye with its brow
     peak: float = 6e-4
     noise: float = 0.6  # largest deviation of the noise added to latents
     save_every: int = 250
@@ -156,7 +163,7 @@ def draw_example(
         now = slice(start + FRAMES_PER_LATENT, start + count)
         f, c = FLOW_STRIDE, crop // FLOW_STRIDE
         flows.append(bank.flow[clip, now, y // f : y // f + c, x // f : x // f + c])
-        boxes.append(bank.boxes[clip, now] - np.array([x, y, x, y], np.float32))
+        boxes.append(with_brows(bank.boxes[clip, now], size) - np.array([x, y, x, y], np.float32))
         motions.append(bank.motion[clip, now] / bank.spread)
         cells = np.s_[:, y // 16 : (y + crop) // 16, x // 16 : (x + crop) // 16]
         lie.append(whole[cells])
@@ -177,14 +184,24 @@ def draw_example(
     )
 
 
+def with_brows(boxes: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Boxes [..., 3, 4] of mouth and eyes in pictures of `size`; the eyes' with their brows."""
+    grown = boxes.copy()
+    grown[..., 1:, 1] -= BROWS * size
+    return grown
+
+
 def channel_cells(boxes: Tensor, side: int) -> Tensor:
     """Boxes [B, 4, 3, 4] in pixels → [B, 4·17, side, side], see `Example.cells`."""
-    cells = boxes.flatten(0, 1) / 16
+    low, high = boxes.flatten(0, 1).split(2, -1)
+    cells = torch.cat((((low + BARELY) / 16).floor(), ((high - BARELY) / 16).ceil()), -1)
     seen = [region_weight(cells[:, i : i + 1], torch.ones(1), side, side) - 1 for i in range(3)]
     mouth, eyes = seen[0], (seen[1] + seen[2]).clamp_max(1)
-    on = [mouth if name in ON_MOUTH else eyes if name in ON_EYES else (mouth + eyes).clamp_max(1)
-          for name in CHANNELS]  # fmt: skip
-    return torch.cat(on, 1).view(len(boxes), -1, side, side)
+    both = (mouth + eyes).clamp_max(1)
+    on = dict.fromkeys(CHANNELS, both)
+    on |= dict.fromkeys(ON_MOUTH, mouth) | dict.fromkeys(ON_EYES, eyes)
+    on |= dict.fromkeys(GAZE, GAZE_GAIN * eyes)
+    return torch.cat([on[name] for name in CHANNELS], 1).view(len(boxes), -1, side, side)
 
 
 class Painter(nn.Module):
@@ -197,6 +214,7 @@ class Painter(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
         self.learn_encoder = True
+        self.origin: Encoder | None = None
         self.register_buffer("batches", torch.zeros(()))
         channels = decoder.channels
         self.tell = nn.Sequential(
@@ -210,10 +228,14 @@ class Painter(nn.Module):
         return self.batches.device
 
     def go_on(self, encoder: Encoder, decoder: Decoder) -> None:
-        """From what another run has learned, the scale of its latents included."""
+        """From what another run has learned; the scale of its latents stays.
+
+        So does, by a loss, what latents say away from the eyes: a transformer that has learned
+        them needs not begin again.
+        """
         self.encoder.load_state_dict(encoder.state_dict())
         self.decoder.load_state_dict(decoder.state_dict())
-        self.batches.fill_(SETTLED)
+        object.__setattr__(self, "origin", encoder.requires_grad_(False))
 
     def freeze_encoder(self) -> None:
         """From now on the decoder learns alone."""
@@ -221,9 +243,9 @@ class Painter(nn.Module):
         self.learn_encoder = False
 
     def latents(self, frames: Tensor, place: Tensor) -> Tensor:
-        """Latents of [B, 4, 3, H, W]; while the encoder learns, its means follow the batch."""
-        if not self.learn_encoder:
-            with torch.no_grad():
+        """Latents of [B, 4, 3, H, W]; while a fresh encoder learns, its means follow the batch."""
+        if not self.learn_encoder or self.origin is not None:
+            with torch.set_grad_enabled(self.learn_encoder and torch.is_grad_enabled()):
                 return self.encoder(frames, place)  # type: ignore[no-any-return]
         raw = self.encoder.raw(frames, place).float()
         with torch.no_grad():
@@ -244,25 +266,41 @@ class Painter(nn.Module):
         error = F.smooth_l1_loss(told, example.motion.expand_as(told), beta=0.5, reduction="none")
         return (error * example.cells).sum() / example.cells.sum().clamp_min(1)
 
-    def pair(self, example: Example, noise: float) -> tuple[Tensor, Tensor]:
-        """Pivotal latents, and the latents of the frames with noise of a random amount."""
-        pivotal = self.latents(example.portraits.unsqueeze(1), example.place)
-        latents = self.latents(example.frames, example.place)
-        if example.recoded is not None:
-            chosen = torch.rand(len(latents), 1, 1, 1, device=latents.device) < RECODED
-            latents = torch.where(chosen, example.recoded.to(latents.dtype), latents)
-        amount = noise * torch.rand(len(latents), 1, 1, 1, device=latents.device)
-        return pivotal, latents + amount * torch.randn_like(latents)
+    def astray(self, latents: Tensor, example: Example) -> Tensor:
+        """How far clean latents are from the origin's, away from the eyes; 0 without an origin."""
+        if self.origin is None or not self.learn_encoder:
+            return latents.new_zeros(())
+        with torch.no_grad():
+            held: Tensor = self.origin.to(latents.device)(example.frames, example.place)
+        eyes = example.cells[:, CHANNELS.index(GAZE[0]) :: len(CHANNELS)].amax(1, keepdim=True)
+        apart: Tensor = (latents - held).float().square() * (eyes == 0)
+        return apart.mean()
 
-    def listen_first(self, example: Example, noise: float) -> dict[str, Tensor]:
-        """The loss of the encoder alone."""
-        pivotal, latents = self.pair(example, noise)
-        told = self.told(latents, pivotal, example)
-        return {"total": told, "told": told}
+    def pair(self, example: Example) -> tuple[Tensor, Tensor]:
+        """Pivotal latents, and the latents of the frames."""
+        pivotal = self.latents(example.portraits.unsqueeze(1), example.place)
+        return pivotal, self.latents(example.frames, example.place)
+
+    def encoder_losses(
+        self, clean: Tensor, seen: Tensor, pivotal: Tensor, example: Example
+    ) -> dict[str, Tensor]:
+        """What the encoder alone answers for, by name; `seen` are latents with noise."""
+        told, astray = self.told(seen, pivotal, example), self.astray(clean, example)
+        return {"total": told + HOLD * astray, "told": told, "astray": astray}
+
+    def look_first(self, example: Example) -> dict[str, Tensor]:
+        """The loss of the encoder alone, of gaze alone: an iris moves so few pixels that beside
+        all else, or under noise, it is never found."""
+        pivotal, clean = self.pair(example)
+        gaze = GAZE_ALONE.to(clean.device).view(1, -1, 1, 1)
+        return self.encoder_losses(
+            clean, clean, pivotal, replace(example, cells=example.cells * gaze)
+        )
 
     def forward(self, example: Example, noise: float) -> dict[str, Tensor]:
         """Losses by name; `total` is what is minimised."""
-        pivotal, latents = self.pair(example, noise)
+        pivotal, clean = self.pair(example)
+        latents = noised(mixed(clean, example.recoded), noise)
         reference = self.decoder.refer(example.portraits, pivotal, example.place)
         state = self.decoder.first_state(reference)
         if torch.rand(()) < 0.7:
@@ -272,9 +310,23 @@ class Painter(nn.Module):
         painted = self.decoder(latents, reference, state)
         found = losses(painted, example)
         if self.learn_encoder:
-            found["told"] = self.told(latents, pivotal, example)
-            found["total"] = found["total"] + found["told"]
+            also = self.encoder_losses(clean, latents, pivotal, example)
+            found = {**found, **also, "total": found["total"] + also["total"]}
         return found
+
+
+def mixed(latents: Tensor, recoded: Tensor | None) -> Tensor:
+    """`latents`, of which a share of `RECODED` is as the student would say them, if it is known."""
+    if recoded is None:
+        return latents
+    chosen = torch.rand(len(latents), 1, 1, 1, device=latents.device) < RECODED
+    return torch.where(chosen, recoded.to(latents.dtype), latents)
+
+
+def noised(latents: Tensor, noise: float) -> Tensor:
+    """`latents` with noise of a random deviation up to `noise`."""
+    amount = noise * torch.rand(len(latents), 1, 1, 1, device=latents.device)
+    return latents + amount * torch.randn_like(latents)
 
 
 def losses(painted: Painted, example: Example) -> dict[str, Tensor]:
@@ -285,7 +337,7 @@ def losses(painted: Painted, example: Example) -> dict[str, Tensor]:
     under = weighted_l1(painted.paint, truth, weight)
     off = (painted.flow - example.flow).abs() * example.steered
     steer = (off * shrink(weight, FLOW_STRIDE)).mean()
-    total = picture + edge + 0.15 * under + 0.06 * steer
+    total = picture + edge + 0.15 * under + STEADY * steer
     return {"total": total, "picture": picture, "edge": edge, "paint": under, "flow": steer}
 
 
@@ -342,7 +394,7 @@ def improve(
     for group in optimizer.param_groups:
         group["lr"] = rate
     with torch.autocast(painter.device.type, torch.bfloat16):
-        found = (painter.listen_first if telling else painter)(example, noise)
+        found = painter.look_first(example) if telling else painter(example, noise)
     optimizer.zero_grad(set_to_none=True)
     found["total"].backward()
     nn.utils.clip_grad_norm_([p for p in painter.parameters() if p.requires_grad], 1.0)

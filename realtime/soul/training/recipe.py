@@ -6,8 +6,8 @@ run again. The long ones (bank and whatever has a checkpoint) go on where they w
 codebook, recode, export, probe, identity and evaluate start over, a few minutes each. Everything
 follows from the recipe and its seed.
 
-A recipe with an `origin` begins with the weights of another model instead of random ones: its
-autoencoder is taken as it is, ear, transformer and words learn on.
+A recipe with an `origin` begins with the weights of another model instead of random ones: all
+of it learns on, and its latents stay what they are wherever they need not become better.
 """
 
 import json
@@ -32,6 +32,7 @@ from soul.training.autoencoder import (
     new_autoencoder,
     new_full,
     train_painter,
+    with_brows,
 )
 from soul.training.baseline import save_baseline
 from soul.training.calibrate import calibrated
@@ -81,7 +82,6 @@ STAGES = (
 TRAINED = {model.name: model for model in (SOUL_MINI, SOUL_MINI_512)}
 NOTE = "recipe.json"
 VOICED = ("bank", "listener", "probe", "evaluate")  # they draw takes, and takes are spoken
-BROWS = 0.09  # of a picture's side that brows reach above the eyes' boxes
 FREE = (  # may change within a run; nothing but its own stage knows of `identity`
     "length", "save_every", "threads", "processes", "device", "identity",
 )  # fmt: skip
@@ -95,7 +95,7 @@ class Recipe:
     bank: BankConfig = BankConfig()
     listener: ListenerConfig = ListenerConfig()
     reader: ReaderConfig = ReaderConfig()
-    autoencoder: PaintConfig = PaintConfig(length=Length(8000), tell_first=0.1)
+    autoencoder: PaintConfig = PaintConfig(length=Length(8000), tell_first=0.125)
     light: PaintConfig = PaintConfig(length=Length(6000), peak=4e-4, noise=0.4)
     full: PaintConfig = PaintConfig(length=Length(5000))
     teacher: TeacherConfig = TeacherConfig()
@@ -164,6 +164,9 @@ def continued(recipe: Recipe, origin: str) -> Recipe:
         recipe,
         origin=origin,
         listener=replace(recipe.listener, length=Length(1600), peak=8e-4),
+        autoencoder=replace(
+            recipe.autoencoder, length=Length(5600), peak=5e-4, noise=0.4, tell_first=0.18
+        ),
         light=replace(recipe.light, length=Length(3000), peak=3e-4),
         match=replace(recipe.match, length=Length(120)),
         teacher=replace(recipe.teacher, length=Length(3200), peak=6e-4, warm_start=0.0),
@@ -230,15 +233,11 @@ class Run:
         train_reader(r.model.text, r.reader, self.folder / "reader", r.seed)
 
     def train_autoencoder(self) -> None:
-        """Encoder and light decoder; those of the origin, if there is one, stay as they are."""
+        """Encoder and light decoder; those of the origin, if there is one, learn on."""
         painter = new_autoencoder(self.recipe.model.vae, self.recipe.seed)
-        if self.origin is None:
-            self._paint(painter, self.recipe.autoencoder, "autoencoder")
-            return
-        painter.go_on(self.origin.encoder, self.origin.decoder)
-        folder = self.folder / "autoencoder"
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.save({"module": painter.state_dict()}, folder / "state.pt")
+        if self.origin is not None:
+            painter.go_on(self.origin.encoder, self.origin.decoder)
+        self._paint(painter, self.recipe.autoencoder, "autoencoder")
 
     def train_light(self) -> None:
         """The autoencoder's decoder goes on, now with what the student says among its latents."""
@@ -322,10 +321,10 @@ class Run:
     def latents(self) -> Latents:
         bank = open_bank(self.folder / "bank")
         folder = self.folder / "latents"
-        boxes = bank.boxes.reshape(bank.config.clips, bank.config.latents, FRAMES_PER_LATENT, 3, 4)
+        boxes = with_brows(bank.boxes, bank.config.size)
+        boxes = boxes.reshape(bank.config.clips, bank.config.latents, FRAMES_PER_LATENT, 3, 4)
         told = np.stack([cues_of(*clip) for clip in zip(bank.motion, bank.listening, strict=True)])
         low, high = boxes[..., :2].min(2), boxes[..., 2:].max(2)
-        low[..., 1:, 1] -= BROWS * bank.config.size  # eyes with what they say much by
         return Latents(
             np.load(folder / "pivotal.npy"),
             np.load(folder / "latents.npy", mmap_mode="r"),
