@@ -30,6 +30,8 @@ FIELDS = {
     "model",
     "device",
     "peak_memory_bytes",
+    "stages_ms",
+    "denoising",
 }
 
 
@@ -86,6 +88,8 @@ def test_the_film_is_exactly_as_long_as_the_sound(
     assert report["fps"] == 25
     assert report["device"] == "cpu"
     assert report["peak_memory_bytes"] > 0
+    assert set(report["stages_ms"]) == {"listen", "denoise", "decode", "commit", "total"}
+    assert report["denoising"]["passes"] == 2
     with av.open(str(tmp_path / "out.mp4")) as film:
         for stream in (film.streams.video[0], film.streams.audio[0]):
             assert stream.duration is not None

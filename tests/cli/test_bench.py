@@ -187,6 +187,9 @@ def test_the_model_is_measured_and_printed_as_one_object(tmp_path: Path) -> None
     assert figures["budget_ms"] == 160.0
     assert figures["parameters"]["all"] > 1000
     assert set(figures["stages_ms"]) == {"listen", "denoise", "decode", "commit", "total"}
+    assert figures["denoising"]["passes"] == 2
+    assert figures["denoising"]["flops_a_pass"] > 1000
+    assert figures["denoising"]["mfu"] is None
     assert figures["machine"]["torch"].startswith("2.")
 
 

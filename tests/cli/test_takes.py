@@ -69,6 +69,9 @@ def test_a_film_by_a_converted_folder(run: Run, tmp_path: Path) -> None:
     assert code == 0, said
     report = json.loads(out.splitlines()[-1])
     assert (report["frames"], report["fps"], report["device"]) == (22, 24.0, "cpu")
+    assert report["stages_ms"]["denoise"]["p50"] > 0
+    assert report["denoising"]["passes"] >= 2
+    assert report["denoising"]["mfu"] is None, "of a CPU it is not told"
     assert "soul at 64 x 96" in said
     assert "has not learned to hear" in said
     shown = pictures(tmp_path / "out.mp4")

@@ -54,6 +54,18 @@ class AnimateConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """What denoising a chunk costs, by count, and how fast it went."""
+
+    flops_a_pass: int
+    passes: int  # a chunk
+    tflops_per_second: float
+    mfu: (
+        float | None
+    )  # share of the GPU's peak; None of a CPU and of a GPU that `soul.cli.stages.PEAKS` lacks
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What `--json` prints. `realtime_factor` is the model's seconds over the film's seconds."""
 
@@ -65,6 +77,8 @@ class Report:
     model: str
     device: str
     peak_memory_bytes: int
+    stages_ms: dict[str, dict[str, float]]  # p50 and p95 of a chunk's
+    denoising: Work | None  # of no chunk there is none
 
 
 DEFAULTS = AnimateConfig()

@@ -25,6 +25,7 @@ from soul.cli.console import stderr
 from soul.cli.film import Film, FilmError, pictures_for
 from soul.cli.plan import AnimateConfig, Report, in_time, prompts_by_chunk
 from soul.cli.sound import Sound, read_sound
+from soul.cli.stages import Laps, percentiles, waits_for, work_of
 from soul.media.portrait import portrait_bytes, read_portrait
 from soul.model import sample
 from soul.model.load import load
@@ -48,13 +49,15 @@ def make(config: AnimateConfig, portrait: Path, speech: Path) -> Report:
     picture = read_portrait(picture_data, size)
     frames = pictures_for(sound.film.shape[1])
     stopwatch = _Stopwatch(time.perf_counter)
+    laps = Laps(time.perf_counter, waits_for(config.device))
     with (
         Progress(*columns(), console=stderr(), transient=True) as progress,
         Film(config.output, size, sound.film) as film,
     ):
         task = progress.add_task(config.output.name, total=frames)
         shown = 0
-        for pictures in stopwatch.over(render(model, picture, sound, config, prompts)):
+        made = render(model, picture, sound, config, prompts, laps)
+        for pictures in stopwatch.over(made):
             film.add(pictures[: frames - shown])
             shown += min(len(pictures), frames - shown)
             progress.update(task, completed=shown)
@@ -67,6 +70,10 @@ def make(config: AnimateConfig, portrait: Path, speech: Path) -> Report:
         model=config.model,
         device=str(model.device),
         peak_memory_bytes=peak_memory(model.device),
+        stages_ms=percentiles(laps.times()),
+        denoising=work_of(
+            model.config, config.steps or model.config.steps, laps.times(), config.device
+        ),
     )
 
 
@@ -82,10 +89,11 @@ def render(
     sound: Sound,
     config: AnimateConfig,
     prompts: Mapping[int, str],
+    laps: Laps,
 ) -> Iterator[Picture]:
     """The film's pictures, a chunk at a time: uint8 [4n, height, width, 3] each.
 
-    `prompts` by the chunk that brings them.
+    `prompts` by the chunk that brings them; `laps` is told how long the stages take.
     """
     with torch.inference_mode():
         still = from_bytes(portrait)
@@ -93,14 +101,18 @@ def render(
         chunks = sample.cut(model.config, torch.from_numpy(sound.speech).to(model.device))
     for chunk, pcm in enumerate(chunks):
         with torch.inference_mode():  # entered anew: a mode held across a yield would leak out
-            audio = sample.listen(model, states, pcm.unsqueeze(0))
-            latents = sample.denoise(model, states, audio, config.steps or model.config.steps)
-            pictures = sample.decode(model, states, latents)[0].cpu().numpy()
+            with laps.lap("listen"):
+                audio = sample.listen(model, states, pcm.unsqueeze(0))
+            with laps.lap("denoise"):
+                latents = sample.denoise(model, states, audio, config.steps or model.config.steps)
+            with laps.lap("decode"):
+                pictures = sample.decode(model, states, latents)[0].cpu().numpy()
         yield pictures
         with torch.inference_mode():
             if chunk in prompts:
                 sample.set_prompt(model, states[0], prompts[chunk])
-            sample.commit(model, states, latents, audio)
+            with laps.lap("commit"):
+                sample.commit(model, states, latents, audio)
 
 
 def peak_memory(device: torch.device) -> int:

@@ -23,6 +23,7 @@ from soul.cli.plan import AnimateConfig, Report, in_time, prompts_by_chunk
 from soul.cli.reel import Reel, fingerprint
 from soul.cli.render import Seconds, check_output, columns, peak_memory
 from soul.cli.sound import Sound, read_sound
+from soul.cli.stages import Laps, percentiles, waits_for, work_of
 from soul.media.portrait import portrait_bytes, read_portrait
 from soul.model import sample
 from soul.model.config import CLIP_LATENTS, CLIP_OVERLAP, to_dict
@@ -114,6 +115,7 @@ class Rendering:
         self._model, self._reel, self._sound = model, reel, sound
         self._prompts, self._seconds = prompts, seconds
         self._config = model.config
+        self._laps = Laps(seconds, waits_for(str(model.device)))
         self._frames = pictures_for(sound.film.shape[1], model.config.fps)
         self._chunks = -(-self._frames // model.config.chunk_frames)
         self._first = 0.0  # seconds until the first new pictures
@@ -136,6 +138,10 @@ class Rendering:
             model=config.model,
             device=str(self._model.device),
             peak_memory_bytes=peak_memory(self._model.device),
+            stages_ms=percentiles(self._laps.times()),
+            denoising=work_of(
+                self._config, self._config.steps, self._laps.times(), str(self._model.device)
+            ),
         )
 
     @torch.inference_mode()
@@ -179,10 +185,15 @@ class Rendering:
     def _chunk(self, state: StreamState, heard: torch.Tensor) -> NDArray[np.uint8]:
         """One chunk's pictures [4n, height, width, 3]; the state moves on."""
         model, states, chunk = self._model, [state], state.chunk
-        audio = sample.listen(model, states, heard.unsqueeze(0))
-        latents = sample.denoise(model, states, audio, self._config.steps)
-        pictures = sample.decode(model, states, latents)[0].numpy()
+        lap = self._laps.lap
+        with lap("listen"):
+            audio = sample.listen(model, states, heard.unsqueeze(0))
+        with lap("denoise"):
+            latents = sample.denoise(model, states, audio, self._config.steps)
+        with lap("decode"):
+            pictures = sample.decode(model, states, latents)[0].numpy()
         if chunk in self._prompts:
             sample.set_prompt(model, state, self._prompts[chunk])
-        sample.commit(model, states, latents, audio)
+        with lap("commit"):
+            sample.commit(model, states, latents, audio)
         return pictures

@@ -1,20 +1,21 @@
 """`soul bench model`: how long each stage of a chunk takes, on an otherwise idle worker."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from soul.cli.bench.server import BenchError
-from soul.cli.large import LoadLarge, admitted, folder_of, is_large
+from soul.cli.large import LoadLarge, admitted, folder_of, is_large, run_of
 from soul.cli.plan import LargeConfig, for_small
+from soul.cli.stages import percentiles, work_of
 from soul.model.load import WeightsError, load
 from soul.stream.process import Factory, Unable
 from soul.stream.types import Performs, StageTimes, Work
 from soul.stream.worker import LoadSoul
 from soul.timebase import AUDIO_RATE
 
-STAGES = ("listen", "denoise", "decode", "commit", "total")
 SKIPPED = 3  # chunks whose figures do not count: caches fill
 STREAM = "bench"
 SMALL = LargeConfig()  # nothing told
@@ -46,7 +47,8 @@ def bench_model(
         "chunks": len(times),
         "steps": performer.steps,
         "parameters": parameters(weights),
-        "stages_ms": stages(times),
+        "stages_ms": percentiles(times),
+        "denoising": denoising(weights, large, performer.steps, times, device),
         "budget_ms": budget_ms,
         "budget_share_p50": float(np.median(totals) / budget_ms),
         "budget_share_p95": float(np.percentile(totals, 95) / budget_ms),
@@ -69,6 +71,21 @@ def run(performer: Performs, chunks: int) -> Iterable[StageTimes]:
     performer.close(STREAM)
 
 
+def denoising(
+    weights: str, large: LargeConfig, steps: int, times: Sequence[StageTimes], device: str
+) -> dict[str, Any] | None:
+    """What denoising costs and how fast it went."""
+    if is_large(weights):
+        from soul.checkpoints.running import for_calls, lay_out, lightest
+
+        folder = folder_of(weights)
+        config = lay_out(folder, for_calls(run_of(large, lightest(folder)))).model.config
+    else:
+        config = load(weights).config
+    found = work_of(config, steps, times, device)
+    return None if found is None else asdict(found)
+
+
 def device_memory(device: str) -> int | None:
     """The most bytes that tensors held on a GPU, those of loading included; None on a CPU."""
     import torch
@@ -76,16 +93,6 @@ def device_memory(device: str) -> int | None:
     if torch.device(device).type != "cuda":
         return None
     return int(torch.cuda.max_memory_allocated(device))
-
-
-def stages(times: list[StageTimes]) -> dict[str, dict[str, float]]:
-    """p50 and p95 of each stage, milliseconds."""
-    rows = [(t.listen, t.denoise, t.decode, t.commit, t.total) for t in times]
-    p50, p95 = np.percentile(np.array(rows) * 1000, (50, 95), axis=0)
-    return {
-        name: {"p50": round(float(a), 2), "p95": round(float(b), 2)}
-        for name, a, b in zip(STAGES, p50, p95, strict=True)
-    }
 
 
 def parameters(weights: str) -> dict[str, int]:
