@@ -51,6 +51,33 @@ def test_what_will_be_heard_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("head", "channel", "gains"),
+    [("nodding", "pitch", (1.5, 1.0)), ("shaking", "yaw", (1.0, 1.5))],
+)
+def test_nods_and_shakes_may_be_told_larger_and_nothing_else(
+    head: str, channel: str, gains: tuple[float, float]
+) -> None:
+    how, quiet = mood(Manner(head=head)), [0.0] * 500
+    told = [
+        np.array([stream.next(level, False) for level in quiet])
+        for stream in (Bearing(3, how), Bearing(3, how, *gains))
+    ]
+    where = CHANNELS.index(channel)
+    assert np.ptp(told[1][:, where]) > 1.3 * np.ptp(told[0][:, where])
+    others = np.setdiff1d(range(len(CHANNELS)), [where, CHANNELS.index("gaze_x")])
+    assert np.array_equal(told[0][:, others], told[1][:, others])
+
+
+def test_a_listener_nods_deeper_too() -> None:
+    told = [
+        np.array([stream.next(0.0, True) for _ in range(1500)])[:, CHANNELS.index("pitch")]
+        for stream in (Bearing(3, Mood()), Bearing(3, Mood(), 1.5))
+    ]
+    assert (told[0] - told[1]).max() > 0.05
+    assert (told[0] - told[1]).min() > -1e-9
+
+
+@pytest.mark.parametrize(
     ("head", "channel"), [("nodding", "pitch"), ("shaking", "yaw"), ("tilting", "roll")]
 )
 def test_the_head_does_what_it_is_asked_for(head: str, channel: str) -> None:

@@ -152,6 +152,7 @@ def test_a_config_that_is_no_object_is_refused() -> None:
         ({"text": replace(SOUL_TEST.text, dim=8)}, "text.dim 8 differs from dit.text_dim 16"),
         ({"text": replace(SOUL_TEST.text, length=8)}, "text.length 8 differs from dit.text_len 24"),
         ({"dit": replace(SOUL_TEST.dit, heads=5)}, "dit.dim 48 does not split into 5 heads"),
+        ({"gesture_gains": (1.5,)}, r"gesture_gains \[1.5\] are not two"),
         ({"dit": replace(SOUL_TEST.dit, heads=16)}, "dit.dim 48 does not split into 16 heads"),
     ],
 )

@@ -1,5 +1,7 @@
 """How much larger cues are told: from how much is painted of what was told, and only of that."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch import Tensor
 from soul.model.cues import CHANNELS
 from soul.model.sample import Soul
 from soul.training import calibrate
-from soul.training.calibrate import LARGEST, cue_gains, fitted, gains, moved
+from soul.training.calibrate import LARGEST, calibrated, fitted, gains, moved, quick, readings
 from soul.training.diffusion import Latents
 
 YAW, LIDS, LISTENING, BREATH = (
@@ -55,20 +57,31 @@ def test_motion_is_the_difference_to_the_portrait_by_blocks() -> None:
     assert found.nonzero().tolist() == [[5, 5 * 4 + 1]]
 
 
-def test_a_models_gains_are_one_for_each_cue(
+def test_what_is_quick_is_what_a_mean_over_time_lacks() -> None:
+    held = torch.ones(2, 20, 3).cumsum(1)
+    beat = torch.zeros(2, 20, 3)
+    beat[0, 10, 1] = 1.0
+    found = quick(held + beat)
+    torch.testing.assert_close(found[:, 2:-2], quick(beat)[:, 2:-2])
+    assert found[0, 10, 1].item() == pytest.approx(0.8, abs=1e-5)
+
+
+def test_a_model_is_told_what_its_pictures_lack(
     data: Latents, model: Soul, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They follow from what it says of clips that the map has not seen."""
-    seen: list[tuple[int, ...]] = []
-
-    def watched(told: Tensor, true: Tensor, painted: Tensor) -> Tensor:
-        seen.extend((tuple(told.shape), tuple(true.shape), tuple(painted.shape)))
-        return gains(told, true, painted)
-
-    monkeypatch.setattr(calibrate, "gains", watched)
+    """It follows from what it says of clips that the map has not seen."""
     portraits = np.zeros((len(data.latents), 64, 64, 3), np.uint8)
-    found = cue_gains(model, portraits, data)
-    assert len(found) == len(CHANNELS)
-    assert all(1.0 <= gain <= LARGEST for gain in found)
-    count = max(1, min(calibrate.CLIPS, len(data.latents) // 2)) * data.latents.shape[1]
-    assert seen == [(count, len(CHANNELS))] * 3
+    found = readings(model, portraits, data)
+    clips = max(1, min(calibrate.CLIPS, len(data.latents) // 2))
+    assert {part.shape for part in found} == {(clips, data.latents.shape[1], len(CHANNELS))}
+    told = torch.randn(8, 40, len(CHANNELS), generator=torch.Generator().manual_seed(5))
+    told = told + told.roll(1, 1) + told.roll(2, 1) + told.roll(3, 1) + told.roll(4, 1)
+    painted = 0.8 * (told - quick(told)) + 0.6 * quick(told)
+    monkeypatch.setattr(calibrate, "readings", lambda *_: (told, told, painted))
+    config = calibrated(deepcopy(model), portraits, data).config
+    assert len(config.cue_gains) == len(CHANNELS)
+    assert all(1.0 <= gain <= LARGEST for gain in config.cue_gains)
+    assert 1.2 < config.cue_gains[YAW] < 1.5
+    assert all(1.1 < gain < 1.6 for gain in config.gesture_gains)
+    monkeypatch.setattr(calibrate, "readings", lambda *_: (told, told, told))
+    assert calibrated(deepcopy(model), portraits, data).config.gesture_gains == (1.0, 1.0)

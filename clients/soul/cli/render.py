@@ -5,7 +5,7 @@ Knows the model's rollout; reading sound and writing films are elsewhere, and so
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from torch import Tensor
 
 from soul.cli.console import stderr
 from soul.cli.film import Film, FilmError, pictures_for
@@ -29,7 +30,7 @@ from soul.cli.stages import Laps, percentiles, waits_for, work_of
 from soul.media.portrait import portrait_bytes, read_portrait
 from soul.model import sample
 from soul.model.load import load
-from soul.model.sample import Actor
+from soul.model.sample import Actor, StreamState
 from soul.model.vae import from_bytes
 from soul.timebase import FRAME_RATE
 
@@ -55,12 +56,12 @@ def make(config: AnimateConfig, portrait: Path, speech: Path) -> Report:
         Film(config.output, size, sound.film) as film,
     ):
         task = progress.add_task(config.output.name, total=frames)
-        shown = 0
+        done = 0
         made = render(model, picture, sound, config, prompts, laps)
         for pictures in stopwatch.over(made):
-            film.add(pictures[: frames - shown])
-            shown += min(len(pictures), frames - shown)
-            progress.update(task, completed=shown)
+            film.add(pictures[: frames - done])
+            done += min(len(pictures), frames - done)
+            progress.update(task, completed=done)
     return Report(
         frames=frames,
         fps=float(FRAME_RATE),
@@ -99,20 +100,43 @@ def render(
         still = from_bytes(portrait)
         states = [sample.open_stream(model, still, config.prompt, config.seed)]
         chunks = sample.cut(model.config, torch.from_numpy(sound.speech).to(model.device))
+    steps = config.steps or model.config.steps
     for chunk, pcm in enumerate(chunks):
-        with torch.inference_mode():  # entered anew: a mode held across a yield would leak out
-            with laps.lap("listen"):
-                audio = sample.listen(model, states, pcm.unsqueeze(0))
-            with laps.lap("denoise"):
-                latents = sample.denoise(model, states, audio, config.steps or model.config.steps)
-            with laps.lap("decode"):
-                pictures = sample.decode(model, states, latents)[0].cpu().numpy()
+        # No mode is held across the yield: it would leak out.
+        audio, latents, pictures = shown(model, states, pcm, steps, laps)
         yield pictures
-        with torch.inference_mode():
-            if chunk in prompts:
-                sample.set_prompt(model, states[0], prompts[chunk])
-            with laps.lap("commit"):
-                sample.commit(model, states, latents, audio)
+        keep(model, states, latents, audio, prompts.get(chunk), laps)
+
+
+@torch.inference_mode()
+def shown(
+    model: Actor, states: Sequence[StreamState], heard: Tensor, steps: int, laps: Laps
+) -> tuple[Tensor, Tensor, Picture]:
+    """One stream's next chunk, which hears [window_samples]: what was heard, its latents, and its
+    pictures uint8 [4n, height, width, 3]."""
+    with laps.lap("listen"):
+        audio = sample.listen(model, states, heard.unsqueeze(0))
+    with laps.lap("denoise"):
+        latents = sample.denoise(model, states, audio, steps)
+    with laps.lap("decode"):
+        pictures = sample.decode(model, states, latents)[0].cpu().numpy()
+    return audio, latents, pictures
+
+
+@torch.inference_mode()
+def keep(
+    model: Actor,
+    states: Sequence[StreamState],
+    latents: Tensor,
+    audio: Tensor,
+    prompt: str | None,
+    laps: Laps,
+) -> None:
+    """The chunk becomes context, and `prompt` holds from the next one on, if there is one."""
+    if prompt is not None:
+        sample.set_prompt(model, states[0], prompt)
+    with laps.lap("commit"):
+        sample.commit(model, states, latents, audio)
 
 
 def peak_memory(device: torch.device) -> int:

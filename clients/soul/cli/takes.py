@@ -21,7 +21,7 @@ from soul.cli.console import stderr
 from soul.cli.film import FilmError, pictures_for
 from soul.cli.plan import AnimateConfig, Report, in_time, prompts_by_chunk
 from soul.cli.reel import Reel, fingerprint
-from soul.cli.render import Seconds, check_output, columns, peak_memory
+from soul.cli.render import Seconds, check_output, columns, keep, peak_memory, shown
 from soul.cli.sound import Sound, read_sound
 from soul.cli.stages import Laps, percentiles, waits_for, work_of
 from soul.media.portrait import portrait_bytes, read_portrait
@@ -172,28 +172,18 @@ class Rendering:
         left = self._frames - self._reel.pictures
         a_take, began = max(1, TAKE_LATENTS // config.chunk), self._seconds()
         for chunk in range(state.chunk, self._chunks):
-            shown = self._chunk(state, sample.window_at(config, pcm, chunk))[:left]
+            new = self._chunk(state, sample.window_at(config, pcm, chunk))[:left]
             self._first = self._first or self._seconds() - began
-            left -= len(shown)
-            pictures.append(shown)
+            left -= len(new)
+            pictures.append(new)
             step()
             if (chunk + 1) % a_take == 0 or chunk + 1 == self._chunks:
                 self._reel.add(pictures, kept(state, self._model.codec.kept))
                 pictures = []
 
-    @torch.inference_mode()
     def _chunk(self, state: StreamState, heard: torch.Tensor) -> NDArray[np.uint8]:
         """One chunk's pictures [4n, height, width, 3]; the state moves on."""
-        model, states, chunk = self._model, [state], state.chunk
-        lap = self._laps.lap
-        with lap("listen"):
-            audio = sample.listen(model, states, heard.unsqueeze(0))
-        with lap("denoise"):
-            latents = sample.denoise(model, states, audio, self._config.steps)
-        with lap("decode"):
-            pictures = sample.decode(model, states, latents)[0].numpy()
-        if chunk in self._prompts:
-            sample.set_prompt(model, state, self._prompts[chunk])
-        with lap("commit"):
-            sample.commit(model, states, latents, audio)
+        model, states, prompt = self._model, [state], self._prompts.get(state.chunk)
+        audio, latents, pictures = shown(model, states, heard, self._config.steps, self._laps)
+        keep(model, states, latents, audio, prompt, self._laps)
         return pictures

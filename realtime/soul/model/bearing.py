@@ -204,8 +204,10 @@ class Leaning:
 class Bearing:
     """The bearing of one stream; all follows from `seed`, the moods it is given and the voice."""
 
-    def __init__(self, seed: int, mood: Mood) -> None:
+    def __init__(self, seed: int, mood: Mood, nods: float = 1.0, shakes: float = 1.0) -> None:
+        """`nods` and `shakes` are how much larger these are told than they are meant."""
         self._rng = rng = np.random.default_rng([seed, 2])
+        self._deeper, self._wider = nods, shakes
         self._from = self._goal = self._mood = mood
         self._way = 1.0
         self._arrived = self._heard = 0.0
@@ -283,14 +285,14 @@ class Bearing:
         limit = IDLE_LIMIT + (SPEAKING_LIMIT - IDLE_LIMIT) * awake
         yaw = 0.22 * energy * drift["yaw"] + 0.07 * quick * drift["quick_yaw"]
         yaw += min(1.0, mood.head) * self._rest[0]
-        pitch = 0.14 * energy * drift["pitch"] + mood.pitch + self._rest[1] + self._beats.next()
-        pitch += self._heard * self._assents.next()
+        nodded = self._beats.next() + self._heard * self._assents.next()
+        pitch = 0.14 * energy * drift["pitch"] + mood.pitch + self._rest[1] + self._deeper * nodded
         roll = 0.16 * energy * drift["roll"] + 0.05 * quick * drift["quick_roll"]
         roll += mood.roll * self._side
         yaw, pitch, roll = (limit * float(np.tanh(v / limit)) for v in (yaw, pitch, roll))
         return (
-            yaw + mood.shaking * self._shakes.next(),
-            pitch + 1.4 * mood.nodding * self._nods.next(),
+            yaw + self._wider * mood.shaking * self._shakes.next(),
+            pitch + self._deeper * 1.4 * mood.nodding * self._nods.next(),
             roll + mood.tilting * self._leaning.next(),
         )
 

@@ -160,6 +160,7 @@ class SoulConfig:
     centroids: int = 1024
     cue_width: int = 0  # of the encoder that tells of blinks and listening; 0: it is not told
     cue_gains: tuple[float, ...] = ()  # how much larger each cue is told than meant; none: as meant
+    gesture_gains: tuple[float, ...] = (1.0, 1.0)  # of nods and shakes besides, which are quick
 
     def __post_init__(self) -> None:
         if self.dit.dim % (2 * self.dit.heads):
@@ -167,7 +168,12 @@ class SoulConfig:
                 f"dit.dim {self.dit.dim} does not split into {self.dit.heads} heads "
                 "of an even number of channels"
             )
-        object.__setattr__(self, "cue_gains", tuple(self.cue_gains))  # JSON has lists alone
+        for name in ("cue_gains", "gesture_gains"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON has lists alone
+        if len(self.gesture_gains) != 2:
+            raise ConfigError(
+                f"gesture_gains {list(self.gesture_gains)} are not two, of nods and of shakes"
+            )
         if not isinstance(self.image_size, int):
             object.__setattr__(self, "image_size", tuple(self.image_size))  # JSON has lists alone
             if len(self.image_size) != 2:

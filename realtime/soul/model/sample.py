@@ -238,7 +238,7 @@ def open_stream(model: Actor, portrait: Tensor, prompt: str, seed: int) -> Strea
         write_sink(model, [window], pivotal, words)
     noise = torch.Generator(model.device).manual_seed(seed)
     painting = model.easel(picture, pivotal)
-    bearing = Bearing(seed, model.mood(prompt))
+    bearing = Bearing(seed, model.mood(prompt), *model.config.gesture_gains)
     return StreamState(window, pivotal, painting, words[0], noise, bearing)
 
 
