@@ -98,8 +98,8 @@ def test_crops_of_picture_flow_and_boxes_are_one_place() -> None:
         cells = places(4, 4)[0][:, y // 16 : y // 16 + 2, x // 16 : x // 16 + 2]
         assert torch.equal(example.place[0], cells)
         heavy = (example.weight[0, 0] > 1).nonzero()
-        if len(heavy):  # the mouth's box, 16 .. 32 of the whole picture
-            assert heavy.min(0).values.tolist() == [max(0, 16 - y), max(0, 16 - x)]
+        if len(heavy):  # the boxes, 16 .. 32 of the whole picture; brows reach up to 10.24
+            assert heavy.min(0).values.tolist() == [max(0, 10 - y), max(0, 16 - x)]
 
 
 def test_crops_on_an_eye_look_for_blinks_and_glances() -> None:

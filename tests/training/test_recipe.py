@@ -128,7 +128,7 @@ def test_the_export_holds_what_each_stage_learned(folder: Path) -> None:
 
 
 def test_a_run_may_begin_with_a_model(folder: Path, tmp_path: Path) -> None:
-    """Its autoencoder is kept to the bit; the transformer learns on from its weights."""
+    """Its autoencoder learns on in its scale; the transformer begins from its weights."""
     origin = load(str(folder / "model"))
     recipe = replace(tiny(), origin=str(folder / "model"))
     for name in ("bank", "latents"):  # the same clips, spoken already
@@ -137,10 +137,13 @@ def test_a_run_may_begin_with_a_model(folder: Path, tmp_path: Path) -> None:
         (tmp_path / f"{stage}.done").write_text("")
     shutil.copytree(folder / "listener", tmp_path / "listener")
     run(tmp_path, recipe, ("reader", "autoencoder", "codebook", "teacher"))
-    kept = torch.load(tmp_path / "autoencoder" / "state.pt", weights_only=True)["module"]
+    found = torch.load(tmp_path / "autoencoder" / "state.pt", weights_only=True)["module"]
     for part in ("encoder", "decoder"):
         for name, value in getattr(origin, part).state_dict().items():
-            assert torch.equal(kept[f"{part}.{name}"], value)
+            torch.testing.assert_close(found[f"{part}.{name}"], value, atol=0.01, rtol=0)
+    for name in ("mean", "deviation"):
+        assert torch.equal(found[f"encoder.{name}"], getattr(origin.encoder, name))
+    assert not torch.equal(found["encoder.out.weight"], origin.encoder.out.weight)
     begun = Run(tmp_path, recipe)._assembled()
     for name, value in origin.dit.state_dict().items():
         assert torch.equal(begun.dit.state_dict()[name], value)
